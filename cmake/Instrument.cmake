@@ -1,0 +1,6 @@
+add_library(velollm_instrument INTERFACE)
+if(VELOLLM_SANITIZE)
+  set(flags -fsanitize=${VELOLLM_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_compile_options(velollm_instrument INTERFACE ${flags})
+  target_link_options(velollm_instrument INTERFACE ${flags})
+endif()

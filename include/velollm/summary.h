@@ -1,0 +1,68 @@
+#pragma once
+
+#include <velollm/run.h>
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace velollm {
+
+/// The values that enclose the true median with probability `coverage`, at least 0.95, whatever the distribution.
+struct Interval {
+    double lower = 0.0;
+    double upper = 0.0;
+    double coverage = 0.0;
+};
+
+/// One metric over the samples of a run.
+struct Distribution {
+    std::size_t n = 0;
+    double median = 0.0;
+    double mean = 0.0;
+    double min = 0.0;
+    double max = 0.0;
+    std::optional<Interval> interval;  ///< of the median; absent below 6 samples, and where samples depend on each other
+    std::optional<double> p90;         ///< absent below 29 values
+    std::optional<double> p95;         ///< below 59
+    std::optional<double> p99;         ///< below 299
+    std::vector<double> samples;       ///< in the order they were taken; empty for values pooled over tokens
+};
+
+/// A row of the metric table (docs/metrics.md) with its values, or the reason why there are none.
+struct MetricSummary {
+    std::string key;
+    std::optional<Distribution> values;
+    std::string absent;
+};
+
+/// How much a finding takes from the trust in the numbers.
+enum class Level { kNote, kSuspect, kInvalid };
+
+/// Something that a reader of the numbers must know. Codes: docs/metrics.md.
+struct Finding {
+    std::string code;
+    Level level = Level::kNote;
+    std::string message;
+    std::string remedy;
+    std::optional<std::size_t> request;  ///< index in the run, when it concerns one request only
+};
+
+enum class Verdict { kValid, kSuspect, kInvalid };
+
+/// What a run says, judged.
+struct Summary {
+    std::vector<MetricSummary> metrics;  ///< one for every row of the table, in its order
+    std::vector<Finding> findings;
+    Verdict verdict = Verdict::kValid;
+    TokenSource token_source = TokenSource::kNone;
+    std::size_t attempted = 0;
+    std::vector<std::size_t> samples;    ///< indices of the requests that count
+
+    const Distribution* find(const std::string& key) const;
+    /// Why the metric is absent; empty when it isn't.
+    std::string why_absent(const std::string& key) const;
+};
+
+}  // namespace velollm

@@ -1,0 +1,74 @@
+#pragma once
+
+#include <velollm/backend.h>
+#include <velollm/spec.h>
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/json_writer.h"
+#include "http/transport.h"
+#include "wire/json_reader.h"
+#include "wire/url.h"
+
+namespace velollm::backend {
+
+/// A server as one dialect needs to know it. `describe` fills the second part in.
+struct Target {
+    TargetSpec spec;
+    wire::Url base;
+
+    std::string prompt_prefix;  ///< what the model's chat template puts before a user's words, where we apply it
+    std::string prompt_suffix;
+};
+
+enum class Framing { kNdjson, kServerSentEvents };
+
+/// What one event of a reply means. Several of the fields may be set.
+struct EventMeaning {
+    std::optional<TokenEvent> tokens;     ///< its text is valid as long as the event's JSON
+    bool final = false;                   ///< the server's own end: `report` is complete
+    ServerReport report;
+    std::optional<std::string> error;     ///< the server gave up inside the stream
+};
+
+/// Everything that differs between servers. A new server is one such value, in a file of its own.
+struct Dialect {
+    std::string_view kind;          ///< as the result file names it
+    std::string_view display_name;  ///< as a message names it
+    Framing framing;
+
+    http::HttpRequest (*generate)(const Target&, const Prompt&);
+    void (*read_event)(const wire::JsonReader&, EventMeaning&);
+    /// A refusal: the reply had another status than 200.
+    Error (*refusal)(const Target&, int status, std::string_view body);
+    Result<TargetInfo> (*describe)(Target&, const http::Caller&);
+    Result<LoadedModel> (*load)(const Target&, const http::Caller&);
+    Result<void> (*unload)(const Target&, const http::Caller&);
+};
+
+const Dialect& ollama_dialect();
+const Dialect& llama_server_dialect();
+
+inline constexpr Ns kShortAnswer = std::chrono::seconds(5);
+/// Enough for a model of 100 GB from a slow disk.
+inline constexpr Ns kLoadAnswer = std::chrono::minutes(30);
+
+http::HttpRequest get(const Target& target, std::string_view path);
+http::HttpRequest post(const Target& target, std::string_view path, const base::JsonWriter& body);
+
+/// The words of a server's refusal: {"error":"text"}, {"error":{"message":"text"}}, or such an object as a string inside
+/// the first form. Anything else: the body itself, on one line.
+std::string error_text(std::string_view body);
+
+/// A request that failed before any status came, in the words of cli.md: what was tried, what came back, what to do.
+Error transport_error(const Target& target, std::string_view display_name, const http::HttpResponse& response);
+
+/// Up to three of `names`, those nearest to `wanted` in spelling first.
+std::vector<std::string> nearest_names(const std::vector<std::string>& names, const std::string& wanted);
+
+/// The hint of a "model not found", a line each: how to get it (may be empty), what is nearest, how to list them.
+std::string model_hint(std::string_view get_it, const std::vector<std::string>& names, const std::string& wanted);
+
+}  // namespace velollm::backend

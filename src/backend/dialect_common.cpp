@@ -1,0 +1,106 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "backend/dialect.h"
+#include "base/text.h"
+
+namespace velollm::backend {
+
+http::HttpRequest get(const Target& target, std::string_view path) {
+    return {.method = "GET", .url = target.base.text() + std::string(path)};
+}
+
+http::HttpRequest post(const Target& target, std::string_view path, const base::JsonWriter& body) {
+    return {.method = "POST", .url = target.base.text() + std::string(path), .body = body.text()};
+}
+
+std::string error_text(std::string_view body) {
+    wire::JsonReader json;
+    std::string text(body);
+    // Ollama 0.32 passes llama-server's error object on as a string inside its own: look inside, a few levels at most.
+    for (int level = 0; level < 4 && json.parse(text); ++level) {
+        if (const auto message = json.text("/error/message")) {
+            text = *message;
+        } else if (const auto error = json.text("/error")) {
+            text = *error;
+        } else {
+            break;
+        }
+    }
+    return base::one_line(text);
+}
+
+namespace {
+
+std::string_view start_hint(const TargetSpec& spec) {
+    if (spec.backend == "ollama") {
+        return "Start it:             ollama serve\n"
+               "Or see why it isn't:  systemctl status ollama\n"
+               "Or measure without:   velollm benchmark -b embedded";
+    }
+    return "Start it:             llama-server -m MODEL.gguf\n"
+           "Other address:        --url http://HOST:PORT\n"
+           "Or measure without:   velollm benchmark -b embedded";
+}
+
+}  // namespace
+
+Error transport_error(const Target& target, std::string_view name, const http::HttpResponse& response) {
+    using http::TransportFailure;
+    const std::string url = target.base.text();
+    const std::string& detail = response.end.detail;
+    const std::string check = fmt::format("Is the address right? Check --url{}.",
+                                          target.spec.backend == "ollama" ? " (or --ollama-url) and OLLAMA_HOST" : "");
+    if (response.timed_out) {
+        return {ErrorCode::kUnreachable, fmt::format("{} at {} did not answer in time", name, url),
+                fmt::format("Something accepts connections there and says nothing. {}", check)};
+    }
+    switch (response.end.failure) {
+        case TransportFailure::kRefused:
+            return {ErrorCode::kUnreachable, fmt::format("{} is not running at {}", name, url),
+                    std::string(start_hint(target.spec))};
+        case TransportFailure::kName:
+            return {ErrorCode::kUnreachable, fmt::format("The host of {} has no address: {}", url, detail), check};
+        case TransportFailure::kConnect:
+            return {ErrorCode::kUnreachable, fmt::format("No connection to {}: {}", url, detail),
+                    "Is a firewall in between? " + check};
+        case TransportFailure::kTls:
+            return {ErrorCode::kUnreachable, fmt::format("No secure connection to {}: {}", url, detail),
+                    "If the server speaks plain http, write http:// instead of https://.\n"
+                    "For a private certificate, name its file in SSL_CERT_FILE."};
+        case TransportFailure::kNotHttp:
+            return {ErrorCode::kFailed, fmt::format("What listens at {} is not {}: {}", url, name, detail), check};
+        case TransportFailure::kBroken:
+            return {ErrorCode::kFailed,
+                    fmt::format("The connection to {} at {} ended before its answer did: {}", name, url, detail),
+                    "Look at the server's log: it may have crashed or run out of memory."};
+        case TransportFailure::kNone:
+        case TransportFailure::kOther: break;
+    }
+    return {ErrorCode::kFailed, fmt::format("The request to {} failed: {}", url, detail), check};
+}
+
+std::vector<std::string> nearest_names(const std::vector<std::string>& names, const std::string& wanted) {
+    std::vector<std::string> sorted = names;
+    const auto distance = [&](const std::string& name) {
+        return base::edit_distance(base::lower(name), base::lower(wanted));
+    };
+    std::stable_sort(sorted.begin(), sorted.end(),
+                     [&](const std::string& a, const std::string& b) { return distance(a) < distance(b); });
+    if (sorted.size() > 3) sorted.resize(3);
+    return sorted;
+}
+
+std::string model_hint(std::string_view get_it, const std::vector<std::string>& names, const std::string& wanted) {
+    std::string hint(get_it);
+    const std::vector<std::string> near = nearest_names(names, wanted);
+    if (near.empty()) return hint;
+    if (!hint.empty()) hint += '\n';
+    hint += "Or take one that is there:  ";
+    for (std::size_t i = 0; i < near.size(); ++i) hint += (i == 0 ? "" : ", ") + near[i];
+    if (names.size() > near.size()) hint += fmt::format(" (and {} more)", names.size() - near.size());
+    return hint;
+}
+
+}  // namespace velollm::backend

@@ -1,0 +1,174 @@
+#include "backend/http_backend.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "base/text.h"
+#include "wire/ndjson.h"
+#include "wire/sse.h"
+
+namespace velollm::backend {
+namespace {
+
+constexpr std::size_t kMaxRefusalBytes = std::size_t{64} << 10U;
+
+/// One reply on its way in. Reads events, tells the sink, and at the end says how it went.
+class Reply final : public http::ByteSink {
+public:
+    Reply(const Dialect& dialect, const Target& target, RequestId id, TokenSink& sink)
+        : dialect_(dialect), target_(target), id_(id), sink_(sink) {}
+
+    void on_sending(http::StreamId, TimePoint at) override {
+        // libcurl sends again on a fresh connection when a kept one turns out to be closed: the last one counts.
+        sink_.on_sent(id_, at);
+    }
+
+    void on_status(http::StreamId, TimePoint at, int status) override {
+        status_ = status;
+        sink_.on_first_byte(id_, at);
+    }
+
+    void on_bytes(http::StreamId, TimePoint at, std::string_view bytes) override {
+        if (status_ != 200) {
+            refusal_body_.append(bytes.substr(0, kMaxRefusalBytes - std::min(kMaxRefusalBytes, refusal_body_.size())));
+            return;
+        }
+        const auto event = [&](std::string_view json) { read(json, at); };
+        if (dialect_.framing == Framing::kNdjson) {
+            ndjson_.feed(bytes, event);
+        } else {
+            sse_.feed(bytes, event);
+        }
+    }
+
+    void on_end(http::StreamId, TimePoint at, const http::TransportEnd& end) override {
+        // The last line of a whole reply may lack its line feed.
+        if (dialect_.framing == Framing::kNdjson && !final_ && !ndjson_.pending().empty())
+            read(std::string(ndjson_.pending()), at);
+        // The server's own end is the end; the connection's comes a little later.
+        sink_.on_done(id_, final_ ? final_at_ : at, judge(end));
+        ended_ = true;
+    }
+
+    bool ended() const { return ended_; }
+
+private:
+    void read(std::string_view json, TimePoint at) {
+        if (final_ || stream_error_ || json == "[DONE]") return;
+        EventMeaning meaning;
+        if (!json_.parse(json)) {
+            stream_error_ = fmt::format("an event that is not JSON: {}", base::one_line(json, 60));
+            return;
+        }
+        dialect_.read_event(json_, meaning);
+        if (meaning.tokens) {
+            any_token_ = true;
+            sink_.on_tokens(id_, at, *meaning.tokens);
+        }
+        if (meaning.error) stream_error_ = error_text(*meaning.error);
+        if (meaning.final) {
+            final_ = true;
+            final_at_ = at;
+            report_ = meaning.report;
+        }
+    }
+
+    Completion judge(const http::TransportEnd& end) const {
+        if (final_) return {any_token_ ? Outcome::kOk : Outcome::kEmpty, {}, report_};
+        if (stream_error_) {
+            return {Outcome::kError,
+                    {ErrorCode::kFailed, fmt::format("{} gave up: {}", dialect_.display_name, *stream_error_),
+                     "Look at the server's log."},
+                    {}};
+        }
+        if (end.failure != http::TransportFailure::kNone) {
+            const http::HttpResponse response{.status = status_, .body = {}, .end = end};
+            const bool begun = status_ == 200;
+            return {begun ? Outcome::kTruncated : Outcome::kError,
+                    transport_error(target_, dialect_.display_name, response),
+                    {}};
+        }
+        if (status_ != 200) return {Outcome::kError, dialect_.refusal(target_, status_, refusal_body_), {}};
+        return {Outcome::kTruncated,
+                {ErrorCode::kFailed, "the stream ended without its final record",
+                 "The server stopped in the middle of the answer; Ollama does so after 30 equal tokens. See its log."},
+                {}};
+    }
+
+    const Dialect& dialect_;
+    const Target& target_;
+    RequestId id_;
+    TokenSink& sink_;
+    int status_ = 0;
+    std::string refusal_body_;
+    wire::NdjsonSplitter ndjson_;
+    wire::SseSplitter sse_;
+    wire::JsonReader json_;
+    bool any_token_ = false;
+    bool final_ = false;
+    TimePoint final_at_{};
+    ServerReport report_;
+    std::optional<std::string> stream_error_;
+    bool ended_ = false;
+};
+
+class HttpBackend final : public Backend {
+public:
+    HttpBackend(const Dialect& dialect, Target target, std::unique_ptr<http::HttpTransport> transport, Clock& clock)
+        : dialect_(dialect), target_(std::move(target)), transport_(std::move(transport)), clock_(clock) {}
+
+    Result<TargetInfo> describe() override { return dialect_.describe(target_, ask()); }
+
+    Result<LoadedModel> load() override {
+        const TimePoint begin = clock_.now();
+        auto loaded = dialect_.load(target_, ask());
+        if (loaded) loaded->took = clock_.now() - begin;
+        return loaded;
+    }
+
+    Result<void> unload() override { return dialect_.unload(target_, ask()); }
+
+    void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
+        auto reply = std::make_unique<Reply>(dialect_, target_, id, sink);
+        const http::StreamId stream = transport_->start(dialect_.generate(target_, prompt), *reply);
+        open_[id] = {stream, std::move(reply)};
+    }
+
+    void cancel(RequestId id) override {
+        const auto it = open_.find(id);
+        if (it == open_.end()) return;
+        transport_->cancel(it->second.stream);
+        open_.erase(it);
+    }
+
+    void poll(TimePoint until) override {
+        transport_->poll(until);
+        std::erase_if(open_, [](const auto& entry) { return entry.second.reply->ended(); });
+    }
+
+private:
+    struct Open {
+        http::StreamId stream = 0;
+        std::unique_ptr<Reply> reply;
+    };
+
+    http::Caller ask() { return {*transport_, clock_}; }
+
+    const Dialect& dialect_;
+    Target target_;
+    std::unique_ptr<http::HttpTransport> transport_;
+    Clock& clock_;
+    std::map<RequestId, Open> open_;
+};
+
+}  // namespace
+
+std::unique_ptr<Backend> make_http_backend(const Dialect& dialect, Target target,
+                                           std::unique_ptr<http::HttpTransport> transport, Clock& clock) {
+    return std::make_unique<HttpBackend>(dialect, std::move(target), std::move(transport), clock);
+}
+
+}  // namespace velollm::backend

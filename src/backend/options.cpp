@@ -1,0 +1,38 @@
+#include "backend/options.h"
+
+#include <fmt/core.h>
+
+#include <limits>
+
+#include "base/text.h"
+
+namespace velollm::backend {
+
+Result<void> take_environment(EngineOptions& options, const system::System& system) {
+    struct Row {
+        const char* option;
+        const char* variable;
+        std::optional<int> EngineOptions::*field;
+    };
+    for (const Row& row : {Row{"num_ctx", "OLLAMA_NUM_CTX", &EngineOptions::num_ctx},
+                           Row{"num_batch", "OLLAMA_NUM_BATCH", &EngineOptions::num_batch},
+                           Row{"num_gpu", "OLLAMA_NUM_GPU", &EngineOptions::num_gpu},
+                           Row{"num_thread", "OLLAMA_NUM_THREAD", &EngineOptions::num_thread}}) {
+        const auto text = system.variable(row.variable);
+        if (!text || options.*row.field) continue;
+        const auto number = base::parse_int(base::trim(*text));
+        if (!number || *number < -1 || *number > std::numeric_limits<int>::max()) {
+            return Error{ErrorCode::kUsage, fmt::format("{}={} is not a whole number", row.variable, base::one_line(*text)),
+                         fmt::format("Set it to a number, or: unset {}", row.variable)};
+        }
+        options.*row.field = static_cast<int>(*number);
+        options.origin[row.option] = row.variable;
+    }
+    if (const auto keep = system.variable("OLLAMA_KEEP_ALIVE"); keep && options.keep_alive.empty()) {
+        options.keep_alive = base::trim(*keep);
+        options.origin["keep_alive"] = "OLLAMA_KEEP_ALIVE";
+    }
+    return {};
+}
+
+}  // namespace velollm::backend

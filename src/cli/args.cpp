@@ -1,0 +1,228 @@
+#include "cli/args.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <limits>
+
+#include "backend/make_backend.h"
+#include "cli/version.h"
+#include "serde/files.h"
+
+namespace velollm::cli {
+namespace {
+
+constexpr int kUsageExit = 2;
+
+/// The command line as it is being read, with the places its values go to.
+struct Parser {
+    CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
+    CLI::App* benchmark = nullptr;
+    CLI::App* detect = nullptr;
+    BenchmarkArgs benchmark_args;
+    DetectArgs detect_args;
+    std::string config_file;
+    std::string ollama_url;
+    std::string endpoint = "generate";
+    double timeout_seconds = 300.0;
+    bool version = false;
+};
+
+void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::vector<std::string>& formats) {
+    command.add_option("-o,--output", out.output, "Write the result file, in one step; - is standard output")
+        ->type_name("FILE")
+        ->group("Output");
+    std::string names;
+    for (const std::string& format : formats) names += (names.empty() ? "" : ", ") + format;
+    command.add_option("--format", out.format, "What to print: " + names)
+        ->check(CLI::IsMember(formats))
+        ->type_name("NAME")
+        ->group("Output");
+    command.add_flag("-q,--quiet", out.quiet, "Print the results only")->group("Output");
+    command.add_flag("-v,--verbose", out.verbose, "Print every metric and note")->group("Output");
+    command.add_flag("--no-color", out.no_color, "No colour (also: NO_COLOR=1)")->group("Output");
+    command.add_flag("--ascii", out.ascii, "No emoji and box characters")->group("Output");
+    command.add_option("--config", parser.config_file, "Take options from a JSON file")->type_name("FILE")->group("Output");
+}
+
+void add_engine(CLI::App& command, Parser& parser) {
+    EngineOptions& options = parser.benchmark_args.target.options;
+    const char* group = "Engine";
+    const CLI::Range count(1, std::numeric_limits<int>::max());
+    command.add_option("--num-ctx", options.num_ctx, "Context, tokens")->check(count)->type_name("N")->group(group);
+    command.add_option("--num-batch", options.num_batch, "Prompt tokens evaluated at once")
+        ->check(count)
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--num-gpu", options.num_gpu, "Layers on the GPU")
+        ->check(CLI::Range(0, std::numeric_limits<int>::max()))
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--num-thread", options.num_thread, "Threads")->check(count)->type_name("N")->group(group);
+    command.add_option("--keep-alive", options.keep_alive, "Ollama: keep the model in memory, e.g. 5m")
+        ->type_name("TIME")
+        ->group(group);
+    command.add_option("--flash-attn", options.flash_attention, "embedded: on, off, auto")->type_name("X")->group(group);
+    command.add_option("--kv-type", options.kv_type, "embedded: type of the KV cache, e.g. q8_0")
+        ->type_name("TYPE")
+        ->group(group);
+    command.add_flag("--reload", parser.benchmark_args.reload, "Unload the model first, so that loading is measured")
+        ->group(group);
+}
+
+void add_target(CLI::App& command, Parser& parser) {
+    TargetSpec& target = parser.benchmark_args.target;
+    const char* group = "Target";
+    command.add_option("-m,--model", target.model,
+                       "A server's model name; embedded: a GGUF file, or a name in the local Ollama store.\n"
+                       "Default llama3.2:3b; embedded: SmolLM2-135M-Instruct")
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("-b,--backend", target.backend, "ollama (default), llamacpp (a running llama-server), embedded")
+        ->check(CLI::IsMember(backend::backend_names()))
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
+        ->type_name("URL")
+        ->group(group);
+    command.add_option("--ollama-url", parser.ollama_url, "The same, for Ollama")->type_name("URL")->group(group);
+    command.add_option("--endpoint", parser.endpoint, "Ollama: generate (default) or chat")
+        ->check(CLI::IsMember({"generate", "chat"}))
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("--timeout", parser.timeout_seconds, "Give a request up after so long without a token; default 300")
+        ->check(CLI::Range(0.1, 86400.0))
+        ->type_name("SECONDS")
+        ->group(group);
+}
+
+void add_benchmark(Parser& parser) {
+    CLI::App& command = *(parser.benchmark = parser.app.add_subcommand("benchmark", "Measure the speed of a model"));
+    BenchmarkArgs& args = parser.benchmark_args;
+    command.footer("Example: velollm benchmark -m llama3.1:8b -o results.json");
+    const char* group = "Workload";
+    command.add_option("--suite", args.suite, "standard (default), or a JSON file of benchmarks; - reads standard input")
+        ->type_name("NAME|FILE")
+        ->group(group);
+    command.add_option("--prompt", args.prompt, "One benchmark of your own")->type_name("TEXT")->group(group);
+    command.add_option("--name", args.name, "Its name; default custom")->type_name("NAME")->group(group);
+    command.add_option("--max-tokens", args.max_tokens, "Tokens to generate; default 50 for --prompt")
+        ->check(CLI::Range(1, 1'000'000))
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--iterations", args.iterations, "Requests of each benchmark; default 3 for --prompt")
+        ->check(CLI::Range(1, 100'000))
+        ->type_name("N")
+        ->group(group);
+    add_target(command, parser);
+    add_engine(command, parser);
+    command.add_option("--seed", args.target.seed, "Sent with every request; default 42")->type_name("N")->group(group);
+    add_output(command, parser, args.out, {"text", "json", "csv", "md"});
+}
+
+void add_detect(Parser& parser) {
+    CLI::App& command = *(parser.detect = parser.app.add_subcommand("detect", "Show the hardware and what limits its use"));
+    command.footer("Example: velollm detect > hardware.json");
+    command.add_flag("--json", parser.detect_args.json, "Print JSON also on a terminal")->group("Output");
+    add_output(command, parser, parser.detect_args.out, {"text", "json"});
+}
+
+void build(Parser& parser) {
+    CLI::App& app = parser.app;
+    // A later value wins: the settings file goes in front of what the user typed.
+    app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    app.set_help_flag("-h,--help", "Show this help");
+    app.add_flag("--version", parser.version, "Show the version, compiler and engine");
+    add_benchmark(parser);
+    add_detect(parser);
+    app.footer("'velollm COMMAND --help' shows the options of a command.\n"
+               "Start with: velollm benchmark -b embedded");
+}
+
+/// Settings for the command that is about to run, as words of its command line.
+Result<std::vector<std::string>> settings_words(const std::string& explicit_file, const CLI::App& command,
+                                                const CLI::App& other, const system::System& system) {
+    const bool asked = !explicit_file.empty();
+    const std::filesystem::path file = asked ? explicit_file : (system::config_folder(system) / "velollm.json").string();
+    const auto text = system::read_file(file);
+    if (!text) {
+        if (!asked) return std::vector<std::string>{};
+        return Error{ErrorCode::kUsage, fmt::format("Cannot read the settings file {}", file.string()),
+                     "Check the path after --config."};
+    }
+    const auto settings = serde::read_settings(*text, file.string());
+    if (!settings) return settings.error();
+    std::vector<std::string> words;
+    for (const auto& [key, value] : *settings) {
+        const std::string option = "--" + key;
+        if (command.get_option_no_throw(option) != nullptr) {
+            words.push_back(option + "=" + value);
+        } else if (other.get_option_no_throw(option) == nullptr) {
+            return Error{ErrorCode::kUsage, fmt::format("{}: unknown option \"{}\"", file.string(), key),
+                         "Options are named as on the command line, without the dashes."};
+        }
+    }
+    return words;
+}
+
+Printed usage_error(const Error& error) {
+    return {fmt::format("Error: {}\n  {}\n", error.message, error.hint), true, kUsageExit};
+}
+
+/// Follows CLI11's own rules for finding --config, so that it may stand anywhere and in both forms.
+std::string find_config(const std::vector<std::string>& arguments) {
+    std::string file;
+    for (std::size_t i = 0; i < arguments.size(); ++i) {
+        if (arguments[i] == "--config" && i + 1 < arguments.size()) file = arguments[i + 1];
+        if (arguments[i].starts_with("--config=")) file = arguments[i].substr(9);
+    }
+    return file;
+}
+
+Arguments finish(Parser& parser) {
+    if (parser.detect->parsed()) return parser.detect_args;
+    BenchmarkArgs& args = parser.benchmark_args;
+    if (!parser.ollama_url.empty()) {
+        if (args.target.backend != "ollama")
+            return usage_error({ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
+        args.target.url = parser.ollama_url;
+    }
+    if (!args.prompt.empty() && !args.suite.empty())
+        return usage_error({ErrorCode::kUsage, "--prompt and --suite exclude one another", "Leave one of them out."});
+    if (args.target.backend == "embedded" && !args.target.url.empty())
+        return usage_error({ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
+    args.target.chat = parser.endpoint == "chat";
+    args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
+    return args;
+}
+
+}  // namespace
+
+Arguments parse_arguments(std::vector<std::string> arguments, const system::System& system) {
+    Parser parser;
+    build(parser);
+    try {
+        const auto command = std::find_if(arguments.begin(), arguments.end(), [&](const std::string& word) {
+            return word == "benchmark" || word == "detect";
+        });
+        if (command != arguments.end()) {
+            const bool is_benchmark = *command == "benchmark";
+            const auto words = settings_words(find_config(arguments), is_benchmark ? *parser.benchmark : *parser.detect,
+                                              is_benchmark ? *parser.detect : *parser.benchmark, system);
+            if (!words) return usage_error(words.error());
+            arguments.insert(command + 1, words->begin(), words->end());
+        }
+        std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
+        parser.app.parse(arguments);
+    } catch (const CLI::CallForHelp&) {
+        const CLI::App* shown = parser.benchmark->parsed() ? parser.benchmark : parser.detect->parsed() ? parser.detect : nullptr;
+        return Printed{shown != nullptr ? shown->help() : parser.app.help(), false, 0};
+    } catch (const CLI::ParseError& error) {
+        return usage_error({ErrorCode::kUsage, error.what(), "See: velollm --help"});
+    }
+    if (parser.version) return Printed{version_text(), false, 0};
+    if (!parser.benchmark->parsed() && !parser.detect->parsed()) return Printed{parser.app.help(), false, 0};
+    return finish(parser);
+}
+
+}  // namespace velollm::cli

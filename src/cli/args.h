@@ -1,0 +1,55 @@
+#pragma once
+
+#include <velollm/result.h>
+#include <velollm/spec.h>
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "system/system.h"
+
+namespace velollm::cli {
+
+/// How to show things; the same in every command.
+struct OutputArgs {
+    std::string output;  ///< empty: none; "-": standard output
+    std::string format = "text";
+    bool quiet = false;
+    bool verbose = false;
+    bool no_color = false;
+    bool ascii = false;
+};
+
+struct BenchmarkArgs {
+    OutputArgs out;
+    TargetSpec target;
+    std::string suite;  ///< "standard", a file, or "-"
+    std::string prompt;
+    std::string name = "custom";
+    std::optional<std::int64_t> max_tokens;
+    std::optional<std::int64_t> iterations;
+    bool reload = false;
+};
+
+struct DetectArgs {
+    OutputArgs out;
+    bool json = false;
+};
+
+/// Help, version or a mistake: text to print, and the exit code.
+struct Printed {
+    std::string text;
+    bool to_stderr = false;
+    int exit_code = 0;
+};
+
+using Arguments = std::variant<BenchmarkArgs, DetectArgs, Printed>;
+
+/// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
+/// folder.
+Arguments parse_arguments(std::vector<std::string> arguments, const system::System& system);
+
+}  // namespace velollm::cli

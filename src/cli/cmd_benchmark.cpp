@@ -1,0 +1,232 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <deque>
+#include <iostream>
+#include <iterator>
+#include <set>
+
+#include "backend/options.h"
+#include "base/digest.h"
+#include "benchmark/session.h"
+#include "benchmark/suite.h"
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/version.h"
+#include "hardware/detect.h"
+#include "report/result_json.h"
+#include "report/table.h"
+#include "serde/files.h"
+
+namespace velollm::cli {
+namespace {
+
+constexpr const char* kCustomSuite = "custom";
+
+/// The benchmarks to run, and the name of the suite that they make up.
+struct Plan {
+    std::string suite;
+    std::vector<BenchmarkConfig> configs;
+};
+
+Result<std::string> suite_text(const std::string& file) {
+    if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
+    const auto text = system::read_file(file);
+    if (text) return *text;
+    return Error{ErrorCode::kUsage, fmt::format("Cannot read the suite {}", file),
+                 "Name a JSON file, 'standard', or - for standard input."};
+}
+
+Result<Plan> make_plan(const BenchmarkArgs& args) {
+    if (!args.prompt.empty()) {
+        return Plan{kCustomSuite,
+                    {{.name = args.name,
+                      .model = {},
+                      .prompt = args.prompt,
+                      .max_tokens = args.max_tokens.value_or(50),
+                      .iterations = args.iterations.value_or(3)}}};
+    }
+    Plan plan{benchmark::kStandardSuite, benchmark::standard_suite()};
+    if (!args.suite.empty() && args.suite != "standard") {
+        const auto text = suite_text(args.suite);
+        if (!text) return text.error();
+        auto configs = serde::read_suite(*text, args.suite == "-" ? "standard input" : args.suite);
+        if (!configs) return configs.error();
+        plan = {kCustomSuite, std::move(*configs)};
+    }
+    if (args.max_tokens || args.iterations) plan.suite = kCustomSuite;
+    for (BenchmarkConfig& config : plan.configs) {
+        config.max_tokens = args.max_tokens.value_or(config.max_tokens);
+        config.iterations = args.iterations.value_or(config.iterations);
+    }
+    return plan;
+}
+
+/// The command from its start to its exit code.
+class Command {
+public:
+    Command(BenchmarkArgs args, Plan plan, const system::System& system)
+        : args_(std::move(args)),
+          plan_(std::move(plan)),
+          console_(style_of(args_.out, system)),
+          progress_(stderr_is_terminal() && !args_.out.quiet),
+          session_(args_.target, system, hardware::detect_this_machine(system), clock_,
+                   [this] { return interrupted() || out_.closed(); }) {
+        shared_.options = args_.target.options;
+        shared_.hardware = session_.hardware();
+        shared_.seed = args_.target.seed;
+        shared_.suite = plan_.suite;
+        const std::int64_t now_ms = system::unix_now_ms();
+        shared_.run_id = base::uuid_v7(now_ms, system::random_u64(), system::random_u64());
+        shared_.started_at = system::utc_timestamp(now_ms / 1000);
+        shared_.tool_version = tool_version();
+        shared_.tool_commit = tool_commit();
+    }
+
+    int run() {
+        const auto done = run_all();
+        progress_.clear();
+        if (!done && results_.empty()) return end(done.error());
+        const auto shown = show_results();
+        if (!done) return end(done.error());
+        if (!shown) return end(shown.error());
+        if (interrupted()) return exit_code(ErrorCode::kInterrupted);
+        return all_valid() ? 0 : exit_code(ErrorCode::kNoValidResult);
+    }
+
+private:
+    bool narrates() const { return args_.out.format == "text" && args_.out.output != "-" && !args_.out.quiet; }
+
+    Result<void> say(const std::string& text) {
+        progress_.clear();
+        return narrates() ? out_.print(text) : Result<void>();
+    }
+
+    int end(const Error& error) {
+        if (error.code == ErrorCode::kInterrupted && out_.closed()) return 0;
+        return fail(console_, error);
+    }
+
+    Result<void> run_all() {
+        if (const auto ready = prepare(plan_.configs.front(), true); !ready) return ready;
+        if (const auto said = say(console_.running(plan_.configs.size())); !said) return said;
+        std::string model = plan_.configs.front().model;
+        for (const BenchmarkConfig& config : plan_.configs) {
+            if (config.model != model) {
+                if (const auto ready = prepare(config, false); !ready) return ready;
+                model = config.model;
+            }
+            if (const auto measured = measure(config); !measured) return measured;
+            if (interrupted() || out_.closed()) break;
+        }
+        return {};
+    }
+
+    /// Connects to a model and makes it ready; the first time with the title above.
+    Result<void> prepare(const BenchmarkConfig& config, bool first) {
+        contexts_.push_back(shared_);
+        report::Context& context = contexts_.back();
+        auto connected = session_.connect(config.model);
+        // The title names the model that is used, which for a default the connection tells.
+        const std::string model = connected                    ? connected->model
+                                  : !config.model.empty()      ? config.model
+                                  : !args_.target.model.empty() ? args_.target.model
+                                                               : kDefaultModel;
+        const std::string engine = connected ? connected->display_name : engine_name();
+        if (first) {
+            if (const auto said = say(console_.opening(args_.target.backend, model)); !said) return said;
+        }
+        if (const auto said = say(console_.checking(engine) + console_.available(connected.has_value())); !said) return said;
+        if (!connected) return connected.error();
+
+        progress_.show("Loading model and warming up...");
+        const auto prepared = session_.prepare(config, args_.reload);
+        if (!prepared) return prepared.error();
+        context.target = prepared->target;
+        context.loaded = prepared->loaded;
+        context.warm_up_requests = prepared->warm_up_requests;
+        return say(console_.engine(context));
+    }
+
+    std::string engine_name() const {
+        if (args_.target.backend == "ollama") return "Ollama";
+        return args_.target.backend == "llamacpp" ? "llama-server" : "llama.cpp";
+    }
+
+    Result<void> measure(const BenchmarkConfig& config) {
+        if (const auto said = say(console_.begin(config)); !said) return said;
+        const auto label = [&](std::size_t index) {
+            return fmt::format("  Iteration {}/{}...", index + 1, config.iterations);
+        };
+        std::size_t index = 0;
+        Result<void> printed;
+        progress_.measure(label(0), config.iterations);
+        const auto on_request = [&](const RequestRecord& record) {
+            if (auto said = say(console_.iteration(index, config.iterations, record)); !said) printed = said;
+            if (++index < static_cast<std::size_t>(config.iterations)) progress_.measure(label(index), config.iterations);
+        };
+        results_.push_back(session_.measure(config, on_request, &progress_.counters()));
+        reported_.emplace_back(&contexts_.back(), &results_.back());
+        if (!printed) return printed;
+        if (const auto said = say(console_.end(results_.back())); !said) return said;
+        if (const auto saved = save(); !saved) return saved;
+        if (session_.lost()) return *session_.lost();
+        return {};
+    }
+
+    /// After every benchmark, so that a later failure or a kill loses nothing.
+    Result<void> save() const {
+        if (args_.out.output.empty() || args_.out.output == "-") return {};
+        return system::write_file_atomic(args_.out.output, report::result_json(reported_));
+    }
+
+    Result<void> show_results() {
+        const std::string& format = args_.out.format;
+        if (args_.out.output == "-" || format == "json") return out_.print(report::result_json(reported_));
+        if (format == "csv") return out_.print(report::result_csv(reported_));
+        if (format == "md") return out_.print(report::result_markdown(reported_));
+        const std::vector<BenchmarkResult> results(results_.begin(), results_.end());
+        std::string text = console_.summary(results) + console_.warnings(results, args_.out.verbose);
+        if (args_.out.verbose) text += console_.metrics(results);
+        if (!args_.out.quiet) text += args_.out.output.empty() ? console_.tip() : console_.saved(args_.out.output);
+        return out_.print(text);
+    }
+
+    bool all_valid() const {
+        return std::all_of(results_.begin(), results_.end(), [](const BenchmarkResult& result) {
+            return result.summary.verdict != Verdict::kInvalid;
+        });
+    }
+
+    BenchmarkArgs args_;
+    Plan plan_;
+    report::Console console_;
+    Out out_;
+    system::SteadyClock clock_;
+    Progress progress_;
+    benchmark::Session session_;
+    report::Context shared_;
+    std::deque<report::Context> contexts_;  // deques: the reported pairs point into them
+    std::deque<BenchmarkResult> results_;
+    std::vector<report::ReportedResult> reported_;
+};
+
+}  // namespace
+
+int cmd_benchmark(BenchmarkArgs args, const system::System& system) {
+    const report::Console console(style_of(args.out, system));
+    auto plan = make_plan(args);
+    if (!plan) return fail(console, plan.error());
+    if (const auto taken = backend::take_environment(args.target.options, system); !taken)
+        return fail(console, taken.error());
+    if (!args.out.output.empty() && args.out.output != "-") {
+        if (const auto writable = system::check_writable(args.out.output); !writable)
+            return fail(console, writable.error());
+    }
+    return Command(std::move(args), std::move(*plan), system).run();
+}
+
+}  // namespace velollm::cli

@@ -1,0 +1,24 @@
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "hardware/detect.h"
+#include "report/hardware_json.h"
+
+namespace velollm::cli {
+
+int cmd_detect(const DetectArgs& args, const system::System& system) {
+    const report::Console console(style_of(args.out, system));
+    const Hardware hardware = hardware::detect_this_machine(system);
+    const std::string json = report::hardware_json(hardware, 2) + "\n";
+    Out out;
+    if (!args.out.output.empty() && args.out.output != "-") {
+        if (const auto written = system::write_file_atomic(args.out.output, json); !written)
+            return fail(console, written.error());
+        const auto told = args.out.quiet ? Result<void>() : out.print(console.saved(args.out.output));
+        return told ? 0 : fail(console, told.error());
+    }
+    const bool as_json = args.json || args.out.format == "json" || args.out.output == "-" || !stdout_is_terminal();
+    const auto printed = out.print(as_json ? json : report::hardware_text(hardware));
+    return printed ? 0 : fail(console, printed.error());
+}
+
+}  // namespace velollm::cli

@@ -1,0 +1,36 @@
+#include <cstdio>
+#include <exception>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "cli/commands.h"
+#include "cli/interrupt.h"
+
+namespace {
+
+using namespace velollm;
+
+int run(std::vector<std::string> words) {
+    const system::System system = system::this_system();
+    const cli::Arguments arguments = cli::parse_arguments(std::move(words), system);
+    if (const auto* printed = std::get_if<cli::Printed>(&arguments)) {
+        std::fputs(printed->text.c_str(), printed->to_stderr ? stderr : stdout);
+        return printed->exit_code;
+    }
+    cli::install_signal_handlers();
+    if (const auto* detect = std::get_if<cli::DetectArgs>(&arguments)) return cli::cmd_detect(*detect, system);
+    return cli::cmd_benchmark(std::get<cli::BenchmarkArgs>(arguments), system);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        return run({argv + 1, argv + argc});
+    } catch (const std::exception& error) {  // out of memory, or a defect: never a bare crash
+        std::fprintf(stderr, "Error: internal failure: %s\n  Please report this with the command that caused it.\n",
+                     error.what());
+        return 1;
+    }
+}

@@ -1,0 +1,49 @@
+#include "http/transport.h"
+
+namespace velollm::http {
+namespace {
+
+constexpr std::size_t kMaxBodyBytes = std::size_t{16} << 20U;
+
+struct Collector final : ByteSink {
+    HttpResponse response;
+    bool ended = false;
+
+    void on_sending(StreamId, TimePoint) override {}
+    void on_status(StreamId, TimePoint, int status) override { response.status = status; }
+    void on_bytes(StreamId, TimePoint, std::string_view bytes) override {
+        if (response.body.size() + bytes.size() > kMaxBodyBytes) {
+            response.too_large = true;
+        } else {
+            response.body += bytes;
+        }
+    }
+    void on_end(StreamId, TimePoint, const TransportEnd& end) override {
+        response.end = end;
+        ended = true;
+    }
+};
+
+}  // namespace
+
+HttpResponse Caller::operator()(const HttpRequest& request, Ns timeout) const {
+    Collector collector;
+    const TimePoint deadline = clock_.now() + timeout;
+    const StreamId id = transport_.start(request, collector);
+    while (!collector.ended) {
+        if (clock_.now() >= deadline || collector.response.too_large) {
+            transport_.cancel(id);
+            collector.response.timed_out = !collector.response.too_large;
+            break;
+        }
+        transport_.poll(deadline);
+    }
+    return collector.response;
+}
+
+void Caller::wait(Ns time) const {
+    const TimePoint end = clock_.now() + time;
+    while (clock_.now() < end) transport_.poll(end);
+}
+
+}  // namespace velollm::http

@@ -1,0 +1,83 @@
+#pragma once
+
+#include <velollm/time.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace velollm::http {
+
+using StreamId = std::uint64_t;
+
+struct HttpRequest {
+    std::string method = "GET";
+    std::string url;
+    std::vector<std::string> headers;  ///< whole lines, "Name: value"
+    std::string body;
+    Ns connect_timeout = std::chrono::seconds(5);
+};
+
+enum class TransportFailure {
+    kNone,
+    kRefused,     ///< nothing listens there
+    kName,        ///< the host name has no address
+    kConnect,     ///< any other failure to connect, time-out included
+    kTls,
+    kNotHttp,     ///< something answered, and not in HTTP
+    kBroken,      ///< the connection ended before the reply did
+    kOther,
+};
+
+struct TransportEnd {
+    TransportFailure failure = TransportFailure::kNone;
+    std::string detail;  ///< the library's words, one line
+};
+
+/// Receives one exchange, in time order, on the thread that polls. Every stamp is taken as the bytes come in, before
+/// anybody looks at them.
+struct ByteSink {
+    virtual ~ByteSink() = default;
+    /// Connected, and about to write the first byte of the request.
+    virtual void on_sending(StreamId, TimePoint) = 0;
+    virtual void on_status(StreamId, TimePoint, int status) = 0;
+    virtual void on_bytes(StreamId, TimePoint, std::string_view) = 0;
+    /// Exactly once, last; not for a cancelled stream.
+    virtual void on_end(StreamId, TimePoint, const TransportEnd&) = 0;
+};
+
+/// Carries HTTP exchanges. One thread uses it.
+struct HttpTransport {
+    virtual ~HttpTransport() = default;
+    virtual StreamId start(const HttpRequest&, ByteSink&) = 0;
+    /// Closes the stream; its sink hears nothing more. Allowed inside a sink's call.
+    virtual void cancel(StreamId) = 0;
+    /// Waits for bytes and hands them out, until `until` or until anything happened. A signal ends the wait.
+    virtual void poll(TimePoint until) = 0;
+};
+
+struct HttpResponse {
+    int status = 0;
+    std::string body;
+    TransportEnd end;
+    bool timed_out = false;
+    bool too_large = false;  ///< over 16 MiB: cut off, no answer of ours is that long
+};
+
+/// Whole exchanges, one after the other, over a transport that may be carrying streams beside them.
+class Caller {
+public:
+    Caller(HttpTransport& transport, Clock& clock) : transport_(transport), clock_(clock) {}
+
+    /// Waits at most `timeout` for the end of the answer.
+    HttpResponse operator()(const HttpRequest& request, Ns timeout) const;
+    /// Lets time pass.
+    void wait(Ns time) const;
+
+private:
+    HttpTransport& transport_;
+    Clock& clock_;
+};
+
+}  // namespace velollm::http

@@ -1,0 +1,51 @@
+#pragma once
+
+#include <velollm/backend.h>
+#include <velollm/run.h>
+
+#include <map>
+#include <optional>
+#include <vector>
+
+namespace velollm::load {
+
+struct LiveCounters;
+
+/// Turns what a backend tells into records. Only writes down; judges nothing.
+class Recorder final : public TokenSink {
+public:
+    Recorder(TimePoint run_begin, LiveCounters* live) : run_begin_(run_begin), live_(live) {}
+
+    void begin(RequestId id, Ns scheduled, std::int64_t max_tokens);
+    /// Closes a request that was cancelled.
+    void give_up(RequestId id, TimePoint now, Outcome outcome);
+
+    std::size_t open() const { return open_.size(); }
+    /// Open requests that have had no news since `limit`.
+    std::vector<RequestId> silent_since(TimePoint limit) const;
+    /// The longest that an open request has been without news, as the instant of its last news.
+    std::optional<TimePoint> oldest_progress() const;
+    std::vector<RequestRecord> take_done();
+
+    void on_sent(RequestId, TimePoint) override;
+    void on_first_byte(RequestId, TimePoint) override;
+    void on_tokens(RequestId, TimePoint, const TokenEvent&) override;
+    void on_done(RequestId, TimePoint, const Completion&) override;
+
+private:
+    struct Open {
+        RequestRecord record;
+        TimePoint sent;
+        TimePoint progress;
+    };
+
+    Open* find(RequestId id);
+    void close(RequestId id);
+
+    TimePoint run_begin_;
+    LiveCounters* live_;
+    std::map<RequestId, Open> open_;
+    std::vector<RequestRecord> done_;
+};
+
+}  // namespace velollm::load

@@ -1,0 +1,52 @@
+#include "metrics/request.h"
+
+#include <algorithm>
+
+namespace velollm::metrics {
+namespace {
+
+bool every_event_counted(const RequestRecord& record) {
+    return !record.events.empty() && std::all_of(record.events.begin(), record.events.end(),
+                                                 [](const TokenStamp& event) { return event.tokens.has_value(); });
+}
+
+}  // namespace
+
+TokenSource token_source(const RequestRecord& record) {
+    if (every_event_counted(record)) return TokenSource::kPerEvent;
+    if (record.server.output_tokens) return TokenSource::kServer;
+    return record.events.empty() ? TokenSource::kNone : TokenSource::kChunks;
+}
+
+std::optional<std::int64_t> output_tokens(const RequestRecord& record) {
+    if (record.server.output_tokens) return record.server.output_tokens;
+    if (record.events.empty()) return std::nullopt;
+    std::int64_t sum = 0;
+    for (const TokenStamp& event : record.events) sum += event.tokens.value_or(1);
+    return sum;
+}
+
+std::int64_t first_event_tokens(const RequestRecord& record) {
+    return record.events.empty() ? 0 : record.events.front().tokens.value_or(1);
+}
+
+std::optional<std::int64_t> decode_tokens(const RequestRecord& record) {
+    const auto all = output_tokens(record);
+    if (!all) return std::nullopt;
+    const std::int64_t tokens = *all - first_event_tokens(record) - record.server.hidden_tokens.value_or(0);
+    return tokens >= 1 ? std::optional(tokens) : std::nullopt;
+}
+
+std::optional<Ns> decode_time(const RequestRecord& record) {
+    if (record.events.size() < 2) return std::nullopt;
+    const Ns time = record.events.back().at - record.events.front().at;
+    return time > Ns{0} ? std::optional(time) : std::nullopt;
+}
+
+std::optional<double> server_decode_speed(const RequestRecord& record) {
+    const ServerReport& server = record.server;
+    if (!server.output_tokens || *server.output_tokens < 2 || !server.eval || *server.eval <= Ns{0}) return std::nullopt;
+    return static_cast<double>(*server.output_tokens - 1) / to_seconds(*server.eval);
+}
+
+}  // namespace velollm::metrics

@@ -1,0 +1,28 @@
+#pragma once
+
+#include <velollm/run.h>
+
+#include <optional>
+
+namespace velollm::metrics {
+
+/// Who counted the tokens of this request.
+TokenSource token_source(const RequestRecord& record);
+
+/// Generated tokens by the best source there is; absent when no token came.
+std::optional<std::int64_t> output_tokens(const RequestRecord& record);
+
+/// Tokens in the first token event: exact where the engine says it, else taken as 1.
+std::int64_t first_event_tokens(const RequestRecord& record);
+
+/// Tokens that the decode time produced: n - k1, without hidden ones at the end. Absent below 1.
+std::optional<std::int64_t> decode_tokens(const RequestRecord& record);
+
+/// From the first to the last token event; absent when they are the same.
+std::optional<Ns> decode_time(const RequestRecord& record);
+
+/// Speed by the server's own clock, (n - 1) ÷ eval time: that time begins with the first token, which comes free.
+/// Dividing all n by it, as Ollama's documentation does, reads 1 / (n - 1) too high.
+std::optional<double> server_decode_speed(const RequestRecord& record);
+
+}  // namespace velollm::metrics

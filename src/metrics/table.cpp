@@ -1,0 +1,151 @@
+#include "metrics/table.h"
+
+#include <algorithm>
+#include <array>
+
+#include "metrics/request.h"
+
+namespace velollm::metrics {
+namespace {
+
+constexpr std::string_view kNoToken = "no token came";
+constexpr std::string_view kOneEvent = "fewer than two token events";
+constexpr std::int64_t kMinPrefillTokens = 64;  // below it the fixed cost of a request outweighs the prompt
+
+MetricValue decode_tps(const RequestRecord& r) {
+    const auto tokens = decode_tokens(r);
+    const auto time = decode_time(r);
+    if (!tokens || !time) return {{}, kOneEvent};
+    return {static_cast<double>(*tokens) / to_seconds(*time), {}};
+}
+
+MetricValue tpot_ms(const RequestRecord& r) {
+    const auto tokens = decode_tokens(r);
+    const auto time = decode_time(r);
+    if (!tokens || !time) return {{}, kOneEvent};
+    return {to_ms(*time) / static_cast<double>(*tokens), {}};
+}
+
+MetricValue ttft_ms(const RequestRecord& r) {
+    if (r.events.empty()) return {{}, kNoToken};
+    return {to_ms(r.events.front().at), {}};
+}
+
+MetricValue ttfo_ms(const RequestRecord& r) {
+    for (const TokenStamp& event : r.events)
+        if (event.kind == TokenKind::kContent) return {to_ms(event.at), {}};
+    return {{}, "no visible token came"};
+}
+
+MetricValue ttfb_ms(const RequestRecord& r) {
+    if (!r.first_byte) return {{}, "no answer came"};
+    return {to_ms(*r.first_byte), {}};
+}
+
+MetricValue e2e_ms(const RequestRecord& r) {
+    if (r.events.empty()) return {{}, kNoToken};
+    return {to_ms(r.events.back().at), {}};
+}
+
+MetricValue e2e_tps(const RequestRecord& r) {
+    const auto tokens = output_tokens(r);
+    if (!tokens || r.events.empty() || r.events.back().at <= Ns{0}) return {{}, kNoToken};
+    return {static_cast<double>(*tokens) / to_seconds(r.events.back().at), {}};
+}
+
+MetricValue prefill_tps(const RequestRecord& r) {
+    const ServerReport& s = r.server;
+    if (!s.prompt_eval || *s.prompt_eval <= Ns{0}) return {{}, "the engine doesn't state its prompt time"};
+    if (!s.prompt_tokens) return {{}, "the engine doesn't state the prompt's length"};
+    if (!s.cached_tokens) return {{}, "the engine doesn't state how much of the prompt was cached"};
+    const std::int64_t processed = *s.prompt_tokens - *s.cached_tokens;
+    if (processed < kMinPrefillTokens) return {{}, "fewer than 64 prompt tokens were processed"};
+    return {static_cast<double>(processed) / to_seconds(*s.prompt_eval), {}};
+}
+
+MetricValue prefill_bound_tps(const RequestRecord& r) {
+    const ServerReport& s = r.server;
+    if (r.events.empty() || r.events.front().at <= Ns{0}) return {{}, kNoToken};
+    if (!s.prompt_tokens) return {{}, "the engine doesn't state the prompt's length"};
+    if (!s.cached_tokens) return {{}, "the engine doesn't state how much of the prompt was cached"};
+    const std::int64_t processed = *s.prompt_tokens - *s.cached_tokens;
+    if (processed < kMinPrefillTokens) return {{}, "fewer than 64 prompt tokens were processed"};
+    return {static_cast<double>(processed) / to_seconds(r.events.front().at), {}};
+}
+
+MetricValue server_decode_tps(const RequestRecord& r) {
+    const auto speed = server_decode_speed(r);
+    if (!speed) return {{}, "the engine doesn't state its generation time"};
+    return {*speed, {}};
+}
+
+MetricValue stall_ms(const RequestRecord& r) {
+    if (r.events.size() < 2) return {{}, kOneEvent};
+    Ns longest{0};
+    for (std::size_t i = 1; i < r.events.size(); ++i) longest = std::max(longest, r.events[i].at - r.events[i - 1].at);
+    return {to_ms(longest), {}};
+}
+
+std::vector<double> gaps_ms(const RequestRecord& r) {
+    std::vector<double> gaps;
+    for (std::size_t i = 1; i < r.events.size(); ++i) gaps.push_back(to_ms(r.events[i].at - r.events[i - 1].at));
+    return gaps;
+}
+
+MetricValue has_gaps(const RequestRecord& r) {
+    return {{}, r.events.size() < 2 ? kOneEvent : std::string_view{}};
+}
+
+/// A gap of k tokens is k gaps of a k-th each; only where the engine counts every event.
+std::vector<double> token_gaps_ms(const RequestRecord& r) {
+    std::vector<double> gaps;
+    if (token_source(r) != TokenSource::kPerEvent) return gaps;
+    for (std::size_t i = 1; i < r.events.size(); ++i) {
+        const std::int64_t tokens = *r.events[i].tokens;
+        const double gap = to_ms(r.events[i].at - r.events[i - 1].at) / static_cast<double>(std::max<std::int64_t>(tokens, 1));
+        gaps.insert(gaps.end(), static_cast<std::size_t>(std::max<std::int64_t>(tokens, 0)), gap);
+    }
+    return gaps;
+}
+
+MetricValue has_token_gaps(const RequestRecord& r) {
+    if (token_source(r) != TokenSource::kPerEvent) return {{}, "the engine doesn't count the tokens of each event"};
+    return has_gaps(r);
+}
+
+constexpr std::array kTable = {
+    Metric{"decode_tps", "Decode", "tok/s", 1, Better::kHigher, "(n - k1 - h) / (t_L - t_1)",
+           "Speed of generation alone, by the client's clock. The headline.", decode_tps},
+    Metric{"ttft_ms", "TTFT", "ms", 1, Better::kLower, "t_1 - t_send",
+           "Until the first event that carries a token: content, reasoning or a tool call.", ttft_ms},
+    Metric{"tpot_ms", "TPOT", "ms", 2, Better::kLower, "(t_L - t_1) / (n - k1 - h)",
+           "Time per output token, the inverse of decode speed.", tpot_ms},
+    Metric{"e2e_ms", "E2E", "ms", 1, Better::kLower, "t_L - t_send", "Until the last token.", e2e_ms},
+    Metric{"e2e_tps", "Overall", "tok/s", 1, Better::kHigher, "n / (t_L - t_send)",
+           "Prompt time included: never a speed of generation.", e2e_tps},
+    Metric{"prefill_tps", "Prefill", "tok/s", 1, Better::kHigher, "(N - N_c) / prompt time of the engine",
+           "Only where the engine states the cached part, and from 64 processed tokens on.", prefill_tps},
+    Metric{"prefill_bound_tps", "Prefill at least", "tok/s", 1, Better::kHigher, "(N - N_c) / TTFT",
+           "A lower bound by the client's clock.", prefill_bound_tps},
+    Metric{"server_decode_tps", "Decode by the engine", "tok/s", 1, Better::kHigher, "(n - 1) / eval time of the engine",
+           "For comparison with decode_tps: a difference of over 2 % is reported.", server_decode_tps},
+    Metric{"ttfo_ms", "TTFO", "ms", 1, Better::kLower, "t_o - t_send",
+           "Until the first visible token; differs from TTFT for a model that reasons first.", ttfo_ms},
+    Metric{"ttfb_ms", "TTFB", "ms", 1, Better::kLower, "t_hdr - t_send", "Until the first byte; for diagnosis only.",
+           ttfb_ms},
+    Metric{"stall_ms", "Longest gap", "ms", 1, Better::kLower, "max(t_i - t_(i-1))", "Longest wait between two token events.",
+           stall_ms},
+    Metric{"icl_ms", "ICL", "ms", 2, Better::kLower, "t_i - t_(i-1)",
+           "Inter-chunk latency, pooled over all token events; vLLM calls it ITL.", has_gaps, gaps_ms},
+    Metric{"itl_ms", "ITL", "ms", 2, Better::kLower, "(t_i - t_(i-1)) / k_i, entered k_i times",
+           "Inter-token latency, pooled; only where the engine counts the tokens of each event.", has_token_gaps,
+           token_gaps_ms},
+};
+
+}  // namespace
+
+std::span<const Metric> metric_table() {
+    return kTable;
+}
+
+}  // namespace velollm::metrics

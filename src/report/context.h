@@ -1,0 +1,34 @@
+#pragma once
+
+#include <velollm/backend.h>
+#include <velollm/benchmark.h>
+#include <velollm/hardware.h>
+#include <velollm/spec.h>
+
+#include <cstdint>
+#include <string>
+
+namespace velollm::report {
+
+/// What all benchmarks of one command share.
+struct Context {
+    TargetInfo target;
+    LoadedModel loaded;
+    EngineOptions options;
+    Hardware hardware;
+    std::size_t warm_up_requests = 0;
+    std::uint64_t seed = 0;
+    std::string suite;        ///< "velollm.std/1", or "custom"
+    std::string run_id;       ///< UUID version 7
+    std::string started_at;   ///< UTC
+    std::string tool_version;
+    std::string tool_commit;
+};
+
+/// "ok", "partial" (stopped before its end), "failed" (no valid sample), "invalid" (not to be believed).
+std::string_view status_of(const BenchmarkResult& result);
+
+/// Name of an outcome in files and messages.
+std::string_view outcome_name(Outcome outcome);
+
+}  // namespace velollm::report

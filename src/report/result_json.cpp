@@ -1,0 +1,325 @@
+#include "report/result_json.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <set>
+
+#include "base/digest.h"
+#include "base/json_writer.h"
+#include "base/text.h"
+#include "metrics/table.h"
+#include "report/hardware_json.h"
+
+namespace velollm::report {
+namespace {
+
+using base::JsonWriter;
+
+constexpr int kDecimals = 4;
+
+std::string_view level_name(Level level) {
+    return level == Level::kInvalid ? "invalid" : level == Level::kSuspect ? "suspect" : "note";
+}
+
+/// In the words of the schema; the finer levels of method 1.2 stand in `token_source`.
+std::string_view token_method(TokenSource source) {
+    return source == TokenSource::kChunks ? "chunks" : source == TokenSource::kNone ? "estimated" : "server";
+}
+
+std::string_view token_source_name(TokenSource source) {
+    switch (source) {
+        case TokenSource::kNone: return "none";
+        case TokenSource::kPerEvent: return "per_event";
+        case TokenSource::kServer: return "server_total";
+        case TokenSource::kChunks: return "chunks";
+    }
+    return "";
+}
+
+std::string_view finish_name(FinishReason reason) {
+    switch (reason) {
+        case FinishReason::kUnknown: return "unknown";
+        case FinishReason::kLength: return "length";
+        case FinishReason::kStop: return "stop";
+        case FinishReason::kOther: return "other";
+    }
+    return "";
+}
+
+void write_optional_ns(JsonWriter& json, std::string_view key, const std::optional<Ns>& time) {
+    if (time) json.field(key, std::int64_t{time->count()});
+}
+
+template <typename T>
+void write_if(JsonWriter& json, std::string_view key, const std::optional<T>& value) {
+    if (value) json.field(key, *value);
+}
+
+void write_distribution(JsonWriter& json, const Distribution& d) {
+    json.begin_object();
+    json.field("n", std::uint64_t{d.n}).field("median", d.median, kDecimals).field("mean", d.mean, kDecimals);
+    json.field("min", d.min, kDecimals).field("max", d.max, kDecimals);
+    if (d.p90) json.field("p90", *d.p90, kDecimals);
+    if (d.p95) json.field("p95", *d.p95, kDecimals);
+    if (d.p99) json.field("p99", *d.p99, kDecimals);
+    if (d.interval) {
+        json.key("ci95").begin_array();
+        json.value(d.interval->lower, kDecimals).value(d.interval->upper, kDecimals).end_array();
+        json.field("ci_coverage", d.interval->coverage, kDecimals);
+    }
+    if (!d.samples.empty()) {
+        JsonWriter line;  // a list of numbers reads best on one line
+        line.begin_array();
+        for (const double sample : d.samples) line.value(sample, kDecimals);
+        json.key("samples").raw(line.end_array().text());
+    }
+    json.end_object();
+}
+
+void write_measured(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
+    json.key("measured").begin_object();
+    for (const MetricSummary& metric : result.summary.metrics) {
+        if (!metric.values) continue;
+        json.key(metric.key);
+        write_distribution(json, *metric.values);
+    }
+    if (context.loaded.was_resident == false) {
+        const double ms = to_ms(context.loaded.took);
+        json.key("load_ms");
+        write_distribution(json, {.n = 1, .median = ms, .mean = ms, .min = ms, .max = ms, .samples = {ms}});
+    }
+    json.end_object();
+    json.key("absent").begin_object();
+    for (const MetricSummary& metric : result.summary.metrics)
+        if (!metric.values) json.field(metric.key, metric.absent);
+    if (context.loaded.was_resident != false) json.field("load_ms", "the model was in memory already");
+    json.end_object();
+}
+
+void write_tool(JsonWriter& json, const Context& context) {
+    json.key("tool").begin_object().field("name", "velollm").field("version", context.tool_version);
+    if (!context.tool_commit.empty()) json.field("commit", context.tool_commit);
+    json.end_object();
+}
+
+void write_runtime(JsonWriter& json, const Context& context) {
+    json.key("runtime").begin_object().field("kind", context.target.kind).field("version", context.target.version);
+    json.field("address", context.target.address);
+    json.key("settings").begin_object();
+    for (const auto& [name, value] : context.target.settings) {
+        if (const auto number = base::parse_int(value)) {
+            json.field(name, *number);
+        } else {
+            json.field(name, value);
+        }
+    }
+    json.end_object();
+    if (!context.options.origin.empty()) {
+        json.key("settings_from").begin_object();
+        for (const auto& [option, variable] : context.options.origin) json.field(option, variable);
+        json.end_object();
+    }
+    write_if(json, "context_tokens", context.loaded.context_tokens);
+    write_if(json, "gpu_share", context.loaded.gpu_share);
+    write_if(json, "memory_bytes", context.loaded.bytes);
+    json.end_object();
+}
+
+void write_run(JsonWriter& json, const Context& context, const Keys& keys) {
+    json.key("run").begin_object();
+    json.field("id", context.run_id).field("started_at", context.started_at).field("role", "single");
+    write_tool(json, context);
+    json.field("hardware_key", keys.hardware);
+    json.key("hardware");
+    write_hardware(json, context.hardware);
+    json.key("environment").begin_object();
+    if (!context.hardware.cpu.governor.empty()) json.field("governor", context.hardware.cpu.governor);
+    json.field("usable_threads", context.hardware.cpu.usable.count);
+    json.field("usable_threads_reason", context.hardware.cpu.usable.reason);
+    json.end_object();
+    write_runtime(json, context);
+    json.end_object();
+}
+
+void write_model(JsonWriter& json, const TargetInfo& target) {
+    json.key("model").begin_object();
+    if (!target.family.empty()) json.field("family", target.family);
+    write_if(json, "params", target.parameters);
+    if (!target.quantization.empty()) json.field("quant", target.quantization);
+    write_if(json, "file_bytes", target.file_bytes);
+    if (!target.digest.empty()) json.field("sha256", target.digest);
+    json.end_object();
+}
+
+/// "cold" only where the engine proves it for every sample.
+std::string_view prompt_cache(const BenchmarkResult& result) {
+    const auto proven = [&](std::size_t i) { return result.run.requests[i].server.cached_tokens == 0; };
+    const auto& samples = result.summary.samples;
+    return !samples.empty() && std::all_of(samples.begin(), samples.end(), proven) ? "cold" : "unknown";
+}
+
+void write_workload(JsonWriter& json, const Context& context, const BenchmarkResult& result, const Keys& keys) {
+    json.key("workload").begin_object();
+    json.field("suite", context.suite).field("key", keys.workload);
+    write_if(json, "prompt_tokens", result.prompt_eval_count);
+    json.field("output_tokens", result.config.max_tokens).field("context_depth", 0).field("concurrency", 1);
+    json.field("arrival", "closed").field("stream", true);
+    json.field("warmup", std::uint64_t{context.warm_up_requests}).field("seed", context.seed).field("temperature", 0);
+    json.field("prompt_cache", prompt_cache(result)).key("spec_decode").null();
+    json.end_object();
+}
+
+void write_events(JsonWriter& json, const RequestRecord& record) {
+    JsonWriter times;
+    times.begin_array();
+    for (const TokenStamp& event : record.events) times.value(std::int64_t{event.at.count()});
+    json.key("event_ns").raw(times.end_array().text());
+    const bool plain = std::all_of(record.events.begin(), record.events.end(), [](const TokenStamp& event) {
+        return event.tokens.value_or(1) == 1;
+    });
+    if (plain) return;
+    JsonWriter tokens;
+    tokens.begin_array();
+    for (const TokenStamp& event : record.events) tokens.value(event.tokens);
+    json.key("event_tokens").raw(tokens.end_array().text());
+}
+
+void write_sample(JsonWriter& json, const RequestRecord& record, bool counted) {
+    json.begin_object();
+    json.field("outcome", outcome_name(record.outcome)).field("counted", counted);
+    if (!record.error.message.empty()) json.field("error", record.error.message);
+    json.field("sent_ns", std::int64_t{record.sent.count()});
+    write_optional_ns(json, "first_byte_ns", record.first_byte);
+    write_optional_ns(json, "done_ns", record.done);
+    const ServerReport& server = record.server;
+    write_if(json, "prompt_tokens", server.prompt_tokens);
+    write_if(json, "cached_tokens", server.cached_tokens);
+    write_if(json, "output_tokens", server.output_tokens);
+    write_if(json, "hidden_tokens", server.hidden_tokens);
+    write_optional_ns(json, "server_load_ns", server.load);
+    write_optional_ns(json, "server_prompt_eval_ns", server.prompt_eval);
+    write_optional_ns(json, "server_eval_ns", server.eval);
+    write_optional_ns(json, "server_total_ns", server.total);
+    json.field("finish", finish_name(server.finish)).field("nonce", record.nonce);
+    json.field("text_bytes", record.text_bytes).field("text_hash", fmt::format("{:016x}", record.text_hash));
+    write_events(json, record);
+    json.end_object();
+}
+
+void write_samples(JsonWriter& json, const BenchmarkResult& result) {
+    json.key("samples").begin_array();
+    const std::vector<std::size_t>& counted = result.summary.samples;
+    for (std::size_t i = 0; i < result.run.requests.size(); ++i)
+        write_sample(json, result.run.requests[i], std::find(counted.begin(), counted.end(), i) != counted.end());
+    json.end_array();
+}
+
+void write_findings(JsonWriter& json, const Summary& summary) {
+    std::set<std::string> codes;
+    for (const Finding& finding : summary.findings) codes.insert(finding.code);
+    json.key("warnings").begin_array();
+    for (const std::string& code : codes) json.value(code);
+    json.end_array();
+    json.key("findings").begin_array();
+    for (const Finding& finding : summary.findings) {
+        json.begin_object().field("code", finding.code).field("level", level_name(finding.level));
+        json.field("message", finding.message).field("remedy", finding.remedy);
+        if (finding.request) json.field("request", std::uint64_t{*finding.request});
+        json.end_object();
+    }
+    json.end_array();
+}
+
+void write_errors(JsonWriter& json, const BenchmarkResult& result) {
+    std::int64_t failed = 0;
+    std::int64_t timeouts = 0;
+    for (const RequestRecord& record : result.run.requests) {
+        if (record.outcome == Outcome::kTimeout) ++timeouts;
+        if (record.outcome != Outcome::kOk && record.outcome != Outcome::kCancelled) ++failed;
+    }
+    json.key("errors").begin_object();
+    json.field("requests", std::uint64_t{result.summary.attempted}).field("failed", failed).field("timeouts", timeouts);
+    json.end_object();
+}
+
+void write_client(JsonWriter& json, const ClientHealth& client) {
+    json.key("client").begin_object();
+    if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
+    json.field("peak_memory_bytes", client.peak_memory_bytes);
+    if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
+    json.end_object();
+}
+
+void write_extension(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
+    const Keys keys = keys_of(context, result);
+    json.key("velollm").begin_object();
+    json.field("schema", "velollm.result/1.0").field("status", status_of(result));
+    write_findings(json, result.summary);
+    write_run(json, context, keys);
+    write_model(json, context.target);
+    write_workload(json, context, result, keys);
+    json.field("series", keys.series);
+    write_measured(json, context, result);
+    json.key("method").begin_object().field("ttft", "streamed").field("tokens", token_method(result.summary.token_source));
+    json.field("token_source", token_source_name(result.summary.token_source)).field("clock", "steady");
+    json.field("quantile_method", "nearest_rank").end_object();
+    write_errors(json, result);
+    write_client(json, result.run.client);
+    write_samples(json, result);
+    json.end_object();
+}
+
+void write_element(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
+    const BenchmarkConfig& config = result.config;
+    json.begin_object();
+    json.key("config").begin_object().field("name", config.name).field("model", config.model);
+    json.field("prompt", config.prompt).field("max_tokens", config.max_tokens).field("iterations", config.iterations);
+    json.end_object();
+    json.field("tokens_per_second", result.tokens_per_second, kDecimals);
+    json.field("time_to_first_token_ms", result.time_to_first_token_ms, kDecimals);
+    json.field("total_time_ms", result.total_time_ms, kDecimals).field("total_tokens", result.total_tokens);
+    json.field("prompt_eval_count", result.prompt_eval_count).field("eval_count", result.eval_count);
+    json.field("timestamp", result.timestamp);
+    write_extension(json, context, result);
+    json.end_object();
+}
+
+}  // namespace
+
+Keys keys_of(const Context& context, const BenchmarkResult& result) {
+    Keys keys;
+    keys.hardware = base::sha256_hex(hardware_key_text(context.hardware));
+
+    // Members in alphabetical order and without white space, as RFC 8785 has it: equal facts give equal bytes.
+    JsonWriter workload;
+    workload.begin_object().field("arrival", "closed").field("concurrency", 1).field("context_depth", 0);
+    workload.field("name", result.config.name).field("output_tokens", result.config.max_tokens);
+    workload.field("prompt_sha256", base::sha256_hex(result.config.prompt));
+    workload.field("stream", true).field("suite", context.suite).field("temperature", 0).end_object();
+    keys.workload = base::sha256_hex(workload.text());
+
+    const TargetInfo& target = context.target;
+    JsonWriter series;
+    series.begin_object().field("hardware", keys.hardware);
+    if (target.digest.empty()) {
+        series.field("model", target.model).field("params", target.parameters).field("quant", target.quantization);
+    } else {
+        series.field("model", target.digest);
+    }
+    series.field("runtime", target.kind).key("settings").begin_object();
+    for (const auto& [name, value] : target.settings) series.field(name, value);
+    series.end_object().field("workload", keys.workload).end_object();
+    keys.series = base::sha256_hex(series.text());
+    return keys;
+}
+
+std::string result_json(const std::vector<ReportedResult>& results) {
+    JsonWriter json(2);
+    json.begin_array();
+    for (const auto& [context, result] : results) write_element(json, *context, *result);
+    json.end_array();
+    return json.text() + "\n";
+}
+
+}  // namespace velollm::report
