@@ -14,8 +14,8 @@ namespace velollm {
 
 using RequestId = std::uint64_t;
 
-/// One generation to ask for. Sampling is greedy (temperature 0) in every benchmark; `seed` is sent all the same because
-/// some servers draw even then.
+/// One generation to ask for. Sampling is greedy (temperature 0) in every benchmark; `seed` is sent all the same
+/// because some servers draw even then.
 struct Prompt {
     std::string text;
     std::int64_t max_tokens = 0;
@@ -27,8 +27,8 @@ enum class TokenKind { kContent, kReasoning, kToolCall };
 /// An event of a stream that carried at least one token (method: an empty delta, a role or a ping is not one).
 struct TokenEvent {
     TokenKind kind = TokenKind::kContent;
-    std::string_view text;                ///< valid during the call
-    std::optional<std::int64_t> tokens;   ///< exact number of tokens in this event, where the engine can say it
+    std::string_view text;               ///< valid during the call
+    std::optional<std::int64_t> tokens;  ///< exact number of tokens in this event, where the engine can say it
 };
 
 enum class Outcome {
@@ -50,15 +50,15 @@ struct ServerReport {
     std::optional<std::int64_t> hidden_tokens;  ///< of them, at the end and carried by no event, e.g. the end token
     std::optional<Ns> load;                     ///< waiting for the model to be in memory
     std::optional<Ns> prompt_eval;
-    std::optional<Ns> eval;                     ///< from the first to the last generated token
+    std::optional<Ns> eval;  ///< from the first to the last generated token
     std::optional<Ns> total;
     FinishReason finish = FinishReason::kUnknown;
-    bool prompt_truncated = false;              ///< the server says that it cut the prompt
+    bool prompt_truncated = false;  ///< the server says that it cut the prompt
 };
 
 struct Completion {
     Outcome outcome = Outcome::kOk;
-    Error error;          ///< set unless the outcome is kOk or kEmpty
+    Error error;  ///< set unless the outcome is kOk or kEmpty
     ServerReport server;
 };
 
@@ -75,10 +75,10 @@ struct TokenSink {
 
 /// The model in memory.
 struct LoadedModel {
-    Ns took{};                                   ///< as the client saw it
-    std::optional<bool> was_resident;            ///< it was in memory before: `took` is no load time
-    std::optional<std::int64_t> bytes;           ///< weights, KV cache and buffers, as far as the engine tells
-    std::optional<double> gpu_share;             ///< part of it on a GPU: 1 all, 0 none
+    Ns took{};                          ///< as the client saw it
+    std::optional<bool> was_resident;   ///< it was in memory before: `took` is no load time
+    std::optional<std::int64_t> bytes;  ///< weights, KV cache and buffers, as far as the engine tells
+    std::optional<double> gpu_share;    ///< part of it on a GPU: 1 all, 0 none
     std::optional<std::int64_t> context_tokens;
     std::optional<int> threads;
 };
@@ -88,11 +88,11 @@ struct TargetInfo {
     std::string kind;          ///< "ollama", "llama-server", "openai", "embedded"
     std::string display_name;  ///< "Ollama", "llama.cpp"
     std::string version;
-    std::string address;       ///< URL, or path of the model file
-    std::string model;         ///< as asked for
+    std::string address;  ///< URL, or path of the model file
+    std::string model;    ///< as asked for
     std::string family;
     std::string quantization;
-    std::string digest;        ///< sha256 of the weights as the engine states it
+    std::string digest;  ///< sha256 of the weights as the engine states it
     std::optional<std::int64_t> parameters;
     std::optional<std::int64_t> file_bytes;
     std::map<std::string, std::string> settings;  ///< options in force, by the engine's own names

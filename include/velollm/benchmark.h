@@ -32,7 +32,7 @@ struct BenchmarkResult {
     std::int64_t total_tokens = 0;        ///< sum over the iterations
     std::optional<std::int64_t> prompt_eval_count;  ///< mean over the iterations, rounded down
     std::optional<std::int64_t> eval_count;         ///< mean over the iterations, rounded down
-    std::string timestamp;                ///< UTC, when the benchmark began
+    std::string timestamp;                          ///< UTC, when the benchmark began
 
     Run run;          ///< every request, raw
     Summary summary;  ///< decode speed and the rest of docs/metrics.md, with what they can be trusted for

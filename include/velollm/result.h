@@ -9,12 +9,12 @@ namespace velollm {
 
 /// What kind of failure it was; a command turns it into an exit code (see docs/overview.md).
 enum class ErrorCode {
-    kFailed,          ///< anything not named below
-    kUsage,           ///< the caller asked for something impossible
-    kUnreachable,     ///< no server answers at the address
-    kModelNotFound,   ///< the server or the disk has no such model
-    kNoValidResult,   ///< it was measured, and nothing usable came out
-    kInterrupted,     ///< the user stopped it
+    kFailed,         ///< anything not named below
+    kUsage,          ///< the caller asked for something impossible
+    kUnreachable,    ///< no server answers at the address
+    kModelNotFound,  ///< the server or the disk has no such model
+    kNoValidResult,  ///< it was measured, and nothing usable came out
+    kInterrupted,    ///< the user stopped it
 };
 
 /// An expected failure: what happened, and what the reader can do about it. `hint` may hold several lines.

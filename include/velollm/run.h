@@ -44,8 +44,11 @@ struct RequestRecord {
 
 /// How the measuring program itself fared during a run.
 struct ClientHealth {
-    std::optional<double> cpu_share;         ///< own CPU time ÷ wall time; absent where the engine runs in this process
-    std::optional<Ns> worst_poll_lag;        ///< longest the loop took to come back from a poll past its limit
+    std::optional<double> cpu_share;  ///< own CPU time ÷ wall time; absent where the engine runs in this process
+    /// CPU time that others used, as a share of all CPUs; only where the engine runs in this process, so that "others"
+    /// are neither the engine nor this program.
+    std::optional<double> other_cpu_share;
+    std::optional<Ns> worst_poll_lag;  ///< longest the loop took to come back from a poll past its limit
     std::int64_t peak_memory_bytes = 0;
 };
 

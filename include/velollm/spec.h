@@ -14,13 +14,13 @@ inline constexpr const char* kDefaultModel = "llama3.2:3b";
 
 /// Settings of the engine, by Ollama's names. What is absent is left to the engine.
 struct EngineOptions {
-    std::optional<int> num_ctx;     ///< context, tokens
-    std::optional<int> num_batch;   ///< prompt tokens evaluated at once
-    std::optional<int> num_gpu;     ///< layers on the GPU
+    std::optional<int> num_ctx;    ///< context, tokens
+    std::optional<int> num_batch;  ///< prompt tokens evaluated at once
+    std::optional<int> num_gpu;    ///< layers on the GPU
     std::optional<int> num_thread;
-    std::string keep_alive;         ///< Ollama: "5m", "300", "-1"; empty: the server's own
-    std::string flash_attention;    ///< embedded: "on", "off", "auto"; empty: auto
-    std::string kv_type;            ///< embedded: "f16", "q8_0", ...; empty: f16
+    std::string keep_alive;       ///< Ollama: "5m", "300", "-1"; empty: the server's own
+    std::string flash_attention;  ///< embedded: "on", "off", "auto"; empty: auto
+    std::string kv_type;          ///< embedded: "f16", "q8_0", ...; empty: f16
 
     /// Where a setting came from, when not from the caller: "num_ctx" -> "OLLAMA_NUM_CTX".
     std::map<std::string, std::string> origin;
@@ -33,7 +33,7 @@ struct TargetSpec {
     std::string url;                 ///< empty: the backend's usual address (Ollama: $OLLAMA_HOST)
     bool chat = false;               ///< Ollama: /api/chat instead of /api/generate
     EngineOptions options;
-    std::uint64_t seed = 42;         ///< sent with every request; sampling is greedy all the same
+    std::uint64_t seed = 42;  ///< sent with every request; sampling is greedy all the same
     /// A request that brings no new token for this long is given up.
     Ns timeout = std::chrono::seconds(300);
 };

@@ -23,11 +23,12 @@ struct Distribution {
     double mean = 0.0;
     double min = 0.0;
     double max = 0.0;
-    std::optional<Interval> interval;  ///< of the median; absent below 6 samples, and where samples depend on each other
-    std::optional<double> p90;         ///< absent below 29 values
-    std::optional<double> p95;         ///< below 59
-    std::optional<double> p99;         ///< below 299
-    std::vector<double> samples;       ///< in the order they were taken; empty for values pooled over tokens
+    std::optional<Interval>
+        interval;                 ///< of the median; absent below 6 samples, and where samples depend on each other
+    std::optional<double> p90;    ///< absent below 29 values
+    std::optional<double> p95;    ///< below 59
+    std::optional<double> p99;    ///< below 299
+    std::vector<double> samples;  ///< in the order they were taken; empty for values pooled over tokens
 };
 
 /// A row of the metric table (docs/metrics.md) with its values, or the reason why there are none.
@@ -58,7 +59,7 @@ struct Summary {
     Verdict verdict = Verdict::kValid;
     TokenSource token_source = TokenSource::kNone;
     std::size_t attempted = 0;
-    std::vector<std::size_t> samples;    ///< indices of the requests that count
+    std::vector<std::size_t> samples;  ///< indices of the requests that count
 
     const Distribution* find(const std::string& key) const;
     /// Why the metric is absent; empty when it isn't.

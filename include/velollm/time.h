@@ -15,7 +15,11 @@ struct Clock {
     virtual TimePoint now() = 0;
 };
 
-constexpr double to_ms(Ns t) { return static_cast<double>(t.count()) / 1e6; }
-constexpr double to_seconds(Ns t) { return static_cast<double>(t.count()) / 1e9; }
+constexpr double to_ms(Ns t) {
+    return static_cast<double>(t.count()) / 1e6;
+}
+constexpr double to_seconds(Ns t) {
+    return static_cast<double>(t.count()) / 1e9;
+}
 
 }  // namespace velollm

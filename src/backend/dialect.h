@@ -27,10 +27,11 @@ enum class Framing { kNdjson, kServerSentEvents };
 
 /// What one event of a reply means. Several of the fields may be set.
 struct EventMeaning {
-    std::optional<TokenEvent> tokens;     ///< its text is valid as long as the event's JSON
-    bool final = false;                   ///< the server's own end: `report` is complete
+    std::optional<TokenEvent> tokens;            ///< its text is valid as long as the event's JSON
+    std::optional<std::int64_t> running_tokens;  ///< generated so far, this event included: the difference is its count
+    bool final = false;                          ///< the server's own end: `report` is complete
     ServerReport report;
-    std::optional<std::string> error;     ///< the server gave up inside the stream
+    std::optional<std::string> error;  ///< the server gave up inside the stream
 };
 
 /// Everything that differs between servers. A new server is one such value, in a file of its own.
@@ -58,8 +59,8 @@ inline constexpr Ns kLoadAnswer = std::chrono::minutes(30);
 http::HttpRequest get(const Target& target, std::string_view path);
 http::HttpRequest post(const Target& target, std::string_view path, const base::JsonWriter& body);
 
-/// The words of a server's refusal: {"error":"text"}, {"error":{"message":"text"}}, or such an object as a string inside
-/// the first form. Anything else: the body itself, on one line.
+/// The words of a server's refusal: {"error":"text"}, {"error":{"message":"text"}}, or such an object as a string
+/// inside the first form. Anything else: the body itself, on one line.
 std::string error_text(std::string_view body);
 
 /// A request that failed before any status came, in the words of cli.md: what was tried, what came back, what to do.

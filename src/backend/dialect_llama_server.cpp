@@ -42,10 +42,9 @@ ServerReport final_report(const JsonReader& json) {
     report.prompt_eval = milliseconds(json, "/timings/prompt_ms");
     report.eval = milliseconds(json, "/timings/predicted_ms");
     const std::string_view stop = json.text("/stop_type").value_or("");
-    report.finish = stop == "limit"                    ? FinishReason::kLength
+    report.finish = stop == "limit"                   ? FinishReason::kLength
                     : stop == "eos" || stop == "word" ? FinishReason::kStop
-                                                       : FinishReason::kUnknown;
-    if (report.output_tokens && stop != "word") report.hidden_tokens = stop == "eos" ? 1 : 0;
+                                                      : FinishReason::kUnknown;
     report.prompt_truncated = json.boolean("/truncated").value_or(false) && stop != "limit";
     return report;
 }
@@ -55,13 +54,15 @@ void read_event(const JsonReader& json, EventMeaning& meaning) {
         meaning.error = json.json("").value_or("");
         return;
     }
-    const std::string_view content = json.text("/content").value_or("");
-    const std::size_t ids = json.size("/tokens").value_or(0);
     const bool final = json.boolean("/stop").value_or(false);
-    // With ids, an event of half a character counts although it has no text. The last event repeats none.
-    if (!final && (ids > 0 || !content.empty())) {
-        meaning.tokens = TokenEvent{.kind = TokenKind::kContent, .text = content, .tokens = {}};
-        if (ids > 0) meaning.tokens->tokens = static_cast<std::int64_t>(ids);
+    // A progress report on the prompt carries a token id of 0 and no token; the last event repeats what was there.
+    if (!final && !json.has("/prompt_progress")) {
+        const std::string_view content = json.text("/content").value_or("");
+        if (!content.empty() || json.size("/tokens").value_or(0) > 0) {
+            meaning.tokens = TokenEvent{.kind = TokenKind::kContent, .text = content, .tokens = {}};
+            // Ids can't be counted: half characters are held back, and the event that frees them has the last id only.
+            meaning.running_tokens = json.integer("/tokens_predicted");
+        }
     }
     if (final) {
         meaning.final = true;
@@ -162,8 +163,8 @@ Result<void> unload(const Target&, const Caller&) {
 }  // namespace
 
 const Dialect& llama_server_dialect() {
-    static const Dialect dialect{"llama-server", kName, Framing::kServerSentEvents, generate, read_event,
-                                 refusal,        describe, load,             unload};
+    static const Dialect dialect{
+        "llama-server", kName, Framing::kServerSentEvents, generate, read_event, refusal, describe, load, unload};
     return dialect;
 }
 

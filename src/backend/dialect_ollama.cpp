@@ -118,8 +118,9 @@ Error refusal(const Target& target, int status, std::string_view body) {
     if (text.find("context") != std::string::npos && text.find("exceed") != std::string::npos)
         hint = "The prompt is longer than the context. Allow more: --num-ctx 8192";
     if (text.find("memory") != std::string::npos)
-        hint = "The model doesn't fit into memory. Take a smaller model or quantisation, or a smaller context: "
-               "--num-ctx 2048";
+        hint =
+            "The model doesn't fit into memory. Take a smaller model or quantisation, or a smaller context: "
+            "--num-ctx 2048";
     return {ErrorCode::kFailed, fmt::format("Ollama refused ({}): {}", status, text), hint};
 }
 
@@ -265,8 +266,8 @@ Result<void> unload(const Target& target, const http::Caller& ask) {
 }  // namespace
 
 const Dialect& ollama_dialect() {
-    static const Dialect dialect{"ollama",  "Ollama", Framing::kNdjson, generate, read_event,
-                                 refusal, describe, load,             unload};
+    static const Dialect dialect{"ollama", "Ollama", Framing::kNdjson, generate, read_event, refusal, describe,
+                                 load,     unload};
     return dialect;
 }
 

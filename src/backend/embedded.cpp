@@ -64,7 +64,8 @@ Error load_error(const EmbeddedSpec& spec) {
                             spec.file.header.architecture, path),
                 "A newer engine may: measure it through a server, -b ollama or -b llamacpp."};
     }
-    return {ErrorCode::kFailed, fmt::format("llama.cpp could not load {}: {}", path, log.empty() ? "no reason given" : log),
+    return {ErrorCode::kFailed,
+            fmt::format("llama.cpp could not load {}: {}", path, log.empty() ? "no reason given" : log),
             "The file may be damaged (download it again) or too new for this engine."};
 }
 
@@ -116,7 +117,8 @@ public:
         if (spec_.options.num_gpu.value_or(0) > 0 && !llama_supports_gpu_offload())
             info.notes.emplace_back("num_gpu does nothing: this build of the engine has no GPU support");
         if (spec_.options.num_ctx.value_or(0) > context_tokens())
-            info.notes.push_back(fmt::format("num_ctx cut to the {} tokens the model was trained for", context_tokens()));
+            info.notes.push_back(
+                fmt::format("num_ctx cut to the {} tokens the model was trained for", context_tokens()));
         return info;
     }
 
@@ -195,9 +197,7 @@ private:
         last_log_error().clear();
         llama_model_params params = llama_model_default_params();
         if (spec_.options.num_gpu) params.n_gpu_layers = *spec_.options.num_gpu;
-        params.progress_callback = [](float, void* self) {
-            return !static_cast<EmbeddedBackend*>(self)->stop_asked();
-        };
+        params.progress_callback = [](float, void* self) { return !static_cast<EmbeddedBackend*>(self)->stop_asked(); };
         params.progress_callback_user_data = this;
         model_.reset(llama_model_load_from_file(spec_.file.path.c_str(), params));
         if (stop_asked()) return Error{ErrorCode::kInterrupted, "Stopped while loading the model", ""};
@@ -267,8 +267,9 @@ private:
         request.eval_begin = clock_.now();
         const auto needed = static_cast<std::int64_t>(request.tokens.size()) + request.prompt.max_tokens;
         if (request.tokens.empty() || needed > llama_n_ctx(context_.get())) {
-            fail(request, fmt::format("prompt and answer need {} tokens, the context has {}", needed,
-                                      llama_n_ctx(context_.get())),
+            fail(request,
+                 fmt::format("prompt and answer need {} tokens, the context has {}", needed,
+                             llama_n_ctx(context_.get())),
                  fmt::format("Allow more: --num-ctx {}", (needed + 255) / 256 * 256));
             return;
         }
@@ -307,7 +308,8 @@ private:
     void emit(Active& request) {
         request.last = sample();
         std::array<char, 256> text{};
-        const int length = llama_token_to_piece(vocab_, request.last, text.data(), static_cast<int>(text.size()), 0, true);
+        const int length =
+            llama_token_to_piece(vocab_, request.last, text.data(), static_cast<int>(text.size()), 0, true);
         const TimePoint now = clock_.now();
         if (request.generated++ == 0) {
             request.first_token = now;
@@ -331,8 +333,7 @@ private:
     }
 
     void fail(Active& request, std::string message, std::string hint) {
-        close(request, clock_.now(),
-              {Outcome::kError, {ErrorCode::kFailed, std::move(message), std::move(hint)}, {}});
+        close(request, clock_.now(), {Outcome::kError, {ErrorCode::kFailed, std::move(message), std::move(hint)}, {}});
     }
 
     void close(const Active& request, TimePoint now, const Completion& completion) {
@@ -361,9 +362,9 @@ std::string embedded_engine_version() {
 Result<std::unique_ptr<Backend>> make_embedded_backend(EmbeddedSpec spec, Clock& clock) {
     const std::string& flash = spec.options.flash_attention;
     if (!flash.empty() && flash != "on" && flash != "off" && flash != "auto")
-        return Error{ErrorCode::kUsage, fmt::format("Unknown value for flash attention: {}", flash), "Take on, off or auto."};
-    if (spec.options.num_thread.value_or(1) < 1)
-        return Error{ErrorCode::kUsage, "num_thread must be at least 1", ""};
+        return Error{ErrorCode::kUsage, fmt::format("Unknown value for flash attention: {}", flash),
+                     "Take on, off or auto."};
+    if (spec.options.num_thread.value_or(1) < 1) return Error{ErrorCode::kUsage, "num_thread must be at least 1", ""};
     const auto kv = kv_type(spec.options.kv_type.empty() ? "f16" : spec.options.kv_type);
     if (!kv) return kv.error();
     return std::unique_ptr<Backend>(std::make_unique<EmbeddedBackend>(std::move(spec), *kv, clock));

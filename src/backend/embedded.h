@@ -16,12 +16,12 @@ namespace velollm::backend {
 /// What the embedded engine is to run.
 struct EmbeddedSpec {
     gguf::ModelFile file;
-    std::string model;                          ///< name to show
-    std::string digest;                         ///< sha256 of the file where it is known without reading it
+    std::string model;   ///< name to show
+    std::string digest;  ///< sha256 of the file where it is known without reading it
     EngineOptions options;
-    int threads = 1;                            ///< unless options.num_thread says otherwise
-    std::optional<std::int64_t> memory_bytes;   ///< free for the model; absent: unknown
-    std::function<bool()> interrupted;          ///< asked while a long computation goes on; may be empty
+    int threads = 1;                           ///< unless options.num_thread says otherwise
+    std::optional<std::int64_t> memory_bytes;  ///< free for the model; absent: unknown
+    std::function<bool()> interrupted;         ///< asked while a long computation goes on; may be empty
 };
 
 /// llama.cpp inside this process: greedy sampling, the end token ruled out so that every request has the length asked

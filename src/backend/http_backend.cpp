@@ -66,6 +66,8 @@ private:
         dialect_.read_event(json_, meaning);
         if (meaning.tokens) {
             any_token_ = true;
+            if (meaning.running_tokens) meaning.tokens->tokens = *meaning.running_tokens - counted_;
+            counted_ = meaning.running_tokens.value_or(counted_);
             sink_.on_tokens(id_, at, *meaning.tokens);
         }
         if (meaning.error) stream_error_ = error_text(*meaning.error);
@@ -73,6 +75,7 @@ private:
             final_ = true;
             final_at_ = at;
             report_ = meaning.report;
+            if (counted_ > 0 && report_.output_tokens) report_.hidden_tokens = *report_.output_tokens - counted_;
         }
     }
 
@@ -108,6 +111,7 @@ private:
     wire::SseSplitter sse_;
     wire::JsonReader json_;
     bool any_token_ = false;
+    std::int64_t counted_ = 0;  // tokens in the events so far, where the server keeps count
     bool final_ = false;
     TimePoint final_at_{};
     ServerReport report_;

@@ -29,8 +29,8 @@ Result<EmbeddedSpec> find_model(const TargetSpec& target, const system::System& 
         path = system::cache_folder(system) / "models" / kBundledModelFile;
         spec.model = kBundledModelName;
         if (!fs::exists(path)) {
-            return Error{ErrorCode::kModelNotFound, fmt::format("Model not found: {} (the default model of -b embedded)",
-                                                                path.string()),
+            return Error{ErrorCode::kModelNotFound,
+                         fmt::format("Model not found: {} (the default model of -b embedded)", path.string()),
                          "Fetch it:  scripts/setup\nOr name a file:  -m FILE.gguf"};
         }
     } else if (names_a_file(target.model)) {
@@ -64,10 +64,11 @@ Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const s
 /// Settings that only the embedded engine can take from a request's side.
 Result<void> refuse_embedded_options(const TargetSpec& target) {
     if (target.options.flash_attention.empty() && target.options.kv_type.empty()) return {};
-    return Error{ErrorCode::kUsage, fmt::format("--flash-attn and --kv-type can't be set through {}", target.backend),
-                 target.backend == "ollama"
-                     ? "Ollama takes them when it starts: OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve"
-                     : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
+    return Error{
+        ErrorCode::kUsage, fmt::format("--flash-attn and --kv-type can't be set through {}", target.backend),
+        target.backend == "ollama"
+            ? "Ollama takes them when it starts: OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve"
+            : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
 }
 
 Result<std::unique_ptr<Backend>> make_ollama(Target target, const system::System& system, Clock& clock) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 
+#include "base/text.h"
 #include "gguf/ollama_store.h"
 #include "wire/json_reader.h"
 
@@ -30,8 +31,17 @@ Result<std::string> read_manifest(const gguf::Manifest& manifest) {
 
 }  // namespace
 
+std::vector<fs::path> ollama_stores(const system::System& system) {
+    if (const auto folder = system.variable("OLLAMA_MODELS")) return {fs::path(base::trim(*folder))};
+    std::vector<fs::path> folders;
+    if (const auto home = system.variable("HOME")) folders.push_back(fs::path(*home) / ".ollama/models");
+    folders.push_back(system.root / "usr/share/ollama/.ollama/models");
+    folders.push_back(system.root / "var/lib/ollama/.ollama/models");
+    return folders;
+}
+
 Result<StoredModel> find_stored_model(const system::System& system, std::string_view name) {
-    const auto manifest = gguf::find_manifest(system, name);
+    const auto manifest = gguf::find_manifest(ollama_stores(system), name);
     if (!manifest) return manifest.error();
     const auto text = read_manifest(*manifest);
     if (!text) return text.error();

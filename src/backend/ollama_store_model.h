@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "system/system.h"
 
@@ -16,6 +17,11 @@ struct StoredModel {
     std::filesystem::path file;  ///< its weights, in GGUF format
     std::string digest;          ///< of the file, as the manifest states it: "sha256:..."
 };
+
+/// Folders that Ollama may keep models in, in the order of looking: $OLLAMA_MODELS alone when it is set, else
+/// ~/.ollama/models, then /usr/share/ollama/.ollama/models and /var/lib/ollama/.ollama/models, where services have
+/// theirs.
+std::vector<std::filesystem::path> ollama_stores(const system::System& system);
 
 /// Finds a model by its Ollama name (gguf/ollama_store.h) without a running server. Reads only. A failure says whether
 /// the model, its weights or the right to read them is missing.

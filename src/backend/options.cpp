@@ -22,7 +22,8 @@ Result<void> take_environment(EngineOptions& options, const system::System& syst
         if (!text || options.*row.field) continue;
         const auto number = base::parse_int(base::trim(*text));
         if (!number || *number < -1 || *number > std::numeric_limits<int>::max()) {
-            return Error{ErrorCode::kUsage, fmt::format("{}={} is not a whole number", row.variable, base::one_line(*text)),
+            return Error{ErrorCode::kUsage,
+                         fmt::format("{}={} is not a whole number", row.variable, base::one_line(*text)),
                          fmt::format("Set it to a number, or: unset {}", row.variable)};
         }
         options.*row.field = static_cast<int>(*number);

@@ -19,8 +19,7 @@ struct BenchmarkRunner::State {
     std::optional<std::string> ready_model;
 };
 
-BenchmarkRunner::BenchmarkRunner(std::string backend)
-    : BenchmarkRunner(TargetSpec{.backend = std::move(backend)}) {}
+BenchmarkRunner::BenchmarkRunner(std::string backend) : BenchmarkRunner(TargetSpec{.backend = std::move(backend)}) {}
 BenchmarkRunner::BenchmarkRunner(TargetSpec target) : state_(std::make_unique<State>(std::move(target))) {}
 BenchmarkRunner::~BenchmarkRunner() = default;
 BenchmarkRunner::BenchmarkRunner(BenchmarkRunner&&) noexcept = default;

@@ -62,7 +62,8 @@ Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) 
     const std::int64_t tokens = std::min(first.max_tokens, kWarmUpTokens);
     const Run run = run_prompts(first, kWarmUpRequests, tokens, {.stop = stop_});
     for (const RequestRecord& record : run.requests) {
-        if (record.outcome == Outcome::kCancelled) return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
+        if (record.outcome == Outcome::kCancelled)
+            return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
         if (record.outcome == Outcome::kOk) ++prepared_.warm_up_requests;
     }
     if (run.interrupted) return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
@@ -86,15 +87,21 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
                                 },
                             .live = live};
     const Ns cpu_before = system::process_cpu_time();
+    const auto machine_before = system::machine_time(system_);
     Run run = run_prompts(config, config.iterations, config.max_tokens, watch);
     const Ns cpu = system::process_cpu_time() - cpu_before;
-    // With the engine in this process the share would be the engine's.
-    if (prepared_.target.kind != "embedded" && run.wall > Ns{0}) run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
+    const auto machine_after = system::machine_time(system_);
     run.client.peak_memory_bytes = system::peak_memory_bytes();
+    if (prepared_.target.kind != "embedded") {
+        if (run.wall > Ns{0}) run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
+    } else if (machine_before && machine_after && machine_after->all > machine_before->all) {
+        // With the engine in this process its CPU time is ours; what is left of the machine's is other work.
+        const double others = to_seconds(machine_after->busy - machine_before->busy - cpu);
+        run.client.other_cpu_share = std::max(0.0, others / to_seconds(machine_after->all - machine_before->all));
+    }
 
-    const metrics::RunContext context{.prompt = config.prompt,
-                                      .gpu_share = prepared_.loaded.gpu_share,
-                                      .engine = prepared_.target.display_name};
+    const metrics::RunContext context{
+        .prompt = config.prompt, .gpu_share = prepared_.loaded.gpu_share, .engine = prepared_.target.display_name};
     Summary summary = metrics::summarize(run, context);
     BenchmarkResult result = make_result(config, timestamp, std::move(run), std::move(summary));
     result.config.model = prepared_.target.model;

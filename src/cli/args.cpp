@@ -42,7 +42,9 @@ void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::v
     command.add_flag("-v,--verbose", out.verbose, "Print every metric and note")->group("Output");
     command.add_flag("--no-color", out.no_color, "No colour (also: NO_COLOR=1)")->group("Output");
     command.add_flag("--ascii", out.ascii, "No emoji and box characters")->group("Output");
-    command.add_option("--config", parser.config_file, "Take options from a JSON file")->type_name("FILE")->group("Output");
+    command.add_option("--config", parser.config_file, "Take options from a JSON file")
+        ->type_name("FILE")
+        ->group("Output");
 }
 
 void add_engine(CLI::App& command, Parser& parser) {
@@ -62,7 +64,9 @@ void add_engine(CLI::App& command, Parser& parser) {
     command.add_option("--keep-alive", options.keep_alive, "Ollama: keep the model in memory, e.g. 5m")
         ->type_name("TIME")
         ->group(group);
-    command.add_option("--flash-attn", options.flash_attention, "embedded: on, off, auto")->type_name("X")->group(group);
+    command.add_option("--flash-attn", options.flash_attention, "embedded: on, off, auto")
+        ->type_name("X")
+        ->group(group);
     command.add_option("--kv-type", options.kv_type, "embedded: type of the KV cache, e.g. q8_0")
         ->type_name("TYPE")
         ->group(group);
@@ -73,9 +77,10 @@ void add_engine(CLI::App& command, Parser& parser) {
 void add_target(CLI::App& command, Parser& parser) {
     TargetSpec& target = parser.benchmark_args.target;
     const char* group = "Target";
-    command.add_option("-m,--model", target.model,
-                       "A server's model name; embedded: a GGUF file, or a name in the local Ollama store.\n"
-                       "Default llama3.2:3b; embedded: SmolLM2-135M-Instruct")
+    command
+        .add_option("-m,--model", target.model,
+                    "A server's model name; embedded: a GGUF file, or a name in the local Ollama store.\n"
+                    "Default llama3.2:3b; embedded: SmolLM2-135M-Instruct")
         ->type_name("NAME")
         ->group(group);
     command.add_option("-b,--backend", target.backend, "ollama (default), llamacpp (a running llama-server), embedded")
@@ -90,7 +95,8 @@ void add_target(CLI::App& command, Parser& parser) {
         ->check(CLI::IsMember({"generate", "chat"}))
         ->type_name("NAME")
         ->group(group);
-    command.add_option("--timeout", parser.timeout_seconds, "Give a request up after so long without a token; default 300")
+    command
+        .add_option("--timeout", parser.timeout_seconds, "Give a request up after so long without a token; default 300")
         ->check(CLI::Range(0.1, 86400.0))
         ->type_name("SECONDS")
         ->group(group);
@@ -101,7 +107,8 @@ void add_benchmark(Parser& parser) {
     BenchmarkArgs& args = parser.benchmark_args;
     command.footer("Example: velollm benchmark -m llama3.1:8b -o results.json");
     const char* group = "Workload";
-    command.add_option("--suite", args.suite, "standard (default), or a JSON file of benchmarks; - reads standard input")
+    command
+        .add_option("--suite", args.suite, "standard (default), or a JSON file of benchmarks; - reads standard input")
         ->type_name("NAME|FILE")
         ->group(group);
     command.add_option("--prompt", args.prompt, "One benchmark of your own")->type_name("TEXT")->group(group);
@@ -121,7 +128,8 @@ void add_benchmark(Parser& parser) {
 }
 
 void add_detect(Parser& parser) {
-    CLI::App& command = *(parser.detect = parser.app.add_subcommand("detect", "Show the hardware and what limits its use"));
+    CLI::App& command =
+        *(parser.detect = parser.app.add_subcommand("detect", "Show the hardware and what limits its use"));
     command.footer("Example: velollm detect > hardware.json");
     command.add_flag("--json", parser.detect_args.json, "Print JSON also on a terminal")->group("Output");
     add_output(command, parser, parser.detect_args.out, {"text", "json"});
@@ -135,15 +143,17 @@ void build(Parser& parser) {
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
     add_detect(parser);
-    app.footer("'velollm COMMAND --help' shows the options of a command.\n"
-               "Start with: velollm benchmark -b embedded");
+    app.footer(
+        "'velollm COMMAND --help' shows the options of a command.\n"
+        "Start with: velollm benchmark -b embedded");
 }
 
 /// Settings for the command that is about to run, as words of its command line.
 Result<std::vector<std::string>> settings_words(const std::string& explicit_file, const CLI::App& command,
                                                 const CLI::App& other, const system::System& system) {
     const bool asked = !explicit_file.empty();
-    const std::filesystem::path file = asked ? explicit_file : (system::config_folder(system) / "velollm.json").string();
+    const std::filesystem::path file =
+        asked ? explicit_file : (system::config_folder(system) / "velollm.json").string();
     const auto text = system::read_file(file);
     if (!text) {
         if (!asked) return std::vector<std::string>{};
@@ -184,13 +194,15 @@ Arguments finish(Parser& parser) {
     BenchmarkArgs& args = parser.benchmark_args;
     if (!parser.ollama_url.empty()) {
         if (args.target.backend != "ollama")
-            return usage_error({ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
+            return usage_error(
+                {ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
         args.target.url = parser.ollama_url;
     }
     if (!args.prompt.empty() && !args.suite.empty())
         return usage_error({ErrorCode::kUsage, "--prompt and --suite exclude one another", "Leave one of them out."});
     if (args.target.backend == "embedded" && !args.target.url.empty())
-        return usage_error({ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
+        return usage_error(
+            {ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
     args.target.chat = parser.endpoint == "chat";
     args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
     return args;
@@ -215,7 +227,9 @@ Arguments parse_arguments(std::vector<std::string> arguments, const system::Syst
         std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
         parser.app.parse(arguments);
     } catch (const CLI::CallForHelp&) {
-        const CLI::App* shown = parser.benchmark->parsed() ? parser.benchmark : parser.detect->parsed() ? parser.detect : nullptr;
+        const CLI::App* shown = parser.benchmark->parsed() ? parser.benchmark
+                                : parser.detect->parsed()  ? parser.detect
+                                                           : nullptr;
         return Printed{shown != nullptr ? shown->help() : parser.app.help(), false, 0};
     } catch (const CLI::ParseError& error) {
         return usage_error({ErrorCode::kUsage, error.what(), "See: velollm --help"});

@@ -131,15 +131,16 @@ private:
         report::Context& context = contexts_.back();
         auto connected = session_.connect(config.model);
         // The title names the model that is used, which for a default the connection tells.
-        const std::string model = connected                    ? connected->model
-                                  : !config.model.empty()      ? config.model
+        const std::string model = connected                     ? connected->model
+                                  : !config.model.empty()       ? config.model
                                   : !args_.target.model.empty() ? args_.target.model
-                                                               : kDefaultModel;
+                                                                : kDefaultModel;
         const std::string engine = connected ? connected->display_name : engine_name();
         if (first) {
             if (const auto said = say(console_.opening(args_.target.backend, model)); !said) return said;
         }
-        if (const auto said = say(console_.checking(engine) + console_.available(connected.has_value())); !said) return said;
+        if (const auto said = say(console_.checking(engine) + console_.available(connected.has_value())); !said)
+            return said;
         if (!connected) return connected.error();
 
         progress_.show("Loading model and warming up...");
@@ -166,7 +167,8 @@ private:
         progress_.measure(label(0), config.iterations);
         const auto on_request = [&](const RequestRecord& record) {
             if (auto said = say(console_.iteration(index, config.iterations, record)); !said) printed = said;
-            if (++index < static_cast<std::size_t>(config.iterations)) progress_.measure(label(index), config.iterations);
+            if (++index < static_cast<std::size_t>(config.iterations))
+                progress_.measure(label(index), config.iterations);
         };
         results_.push_back(session_.measure(config, on_request, &progress_.counters()));
         reported_.emplace_back(&contexts_.back(), &results_.back());
@@ -196,9 +198,8 @@ private:
     }
 
     bool all_valid() const {
-        return std::all_of(results_.begin(), results_.end(), [](const BenchmarkResult& result) {
-            return result.summary.verdict != Verdict::kInvalid;
-        });
+        return std::all_of(results_.begin(), results_.end(),
+                           [](const BenchmarkResult& result) { return result.summary.verdict != Verdict::kInvalid; });
     }
 
     BenchmarkArgs args_;

@@ -32,16 +32,6 @@ bool is_valid(const StoreName& name) {
     return is_part(name.host, true) && is_part(name.space) && is_part(name.model) && is_part(name.tag);
 }
 
-/// Folders that a store may be in, in the order of looking; they need not exist.
-std::vector<fs::path> candidates(const system::System& system) {
-    if (const auto folder = system.variable("OLLAMA_MODELS")) return {fs::path(base::trim(*folder))};
-    std::vector<fs::path> folders;
-    if (const auto home = system.variable("HOME")) folders.push_back(fs::path(*home) / ".ollama/models");
-    folders.push_back(system.root / "usr/share/ollama/.ollama/models");
-    folders.push_back(system.root / "var/lib/ollama/.ollama/models");
-    return folders;
-}
-
 /// Names in a folder; none when it can't be listed.
 std::vector<std::string> entries(const fs::path& folder) {
     std::vector<std::string> names;
@@ -88,24 +78,21 @@ Error denied_error(const fs::path& store) {
             "again: sudo usermod -a -G ollama $USER"};
 }
 
-Error not_found(const system::System& system, const StoreName& name) {
-    std::string looked_in;
-    for (const fs::path& store : candidates(system)) {
+Error not_found(const std::vector<fs::path>& stores, const StoreName& name) {
+    std::string existing;
+    std::string all;
+    for (const fs::path& store : stores) {
         std::error_code error;
-        if (fs::is_directory(store, error)) looked_in += (looked_in.empty() ? "" : ", ") + store.string();
+        if (fs::is_directory(store, error)) existing += (existing.empty() ? "" : ", ") + store.string();
+        all += (all.empty() ? "" : ", ") + store.string();
     }
-    if (looked_in.empty()) {
-        const auto stated = system.variable("OLLAMA_MODELS");
-        return {ErrorCode::kModelNotFound,
-                fmt::format("Model not found: {}; {}", name.text(),
-                            stated ? fmt::format("OLLAMA_MODELS names no folder: {}", *stated)
-                                   : "this machine has no Ollama store"),
+    if (existing.empty())
+        return {ErrorCode::kModelNotFound, fmt::format("Model not found: {}; no Ollama store in {}", name.text(), all),
                 "Give the path of a GGUF file, or set OLLAMA_MODELS to the folder of Ollama's models."};
-    }
     std::string hint = fmt::format("ollama pull {}", name.text());
-    if (const std::string near = nearest_names(name.text(), list_models(system)); !near.empty())
+    if (const std::string near = nearest_names(name.text(), list_models(stores)); !near.empty())
         hint += fmt::format("\nModels with a similar name: {}", near);
-    return {ErrorCode::kModelNotFound, fmt::format("Model not found: {} (in {})", name.text(), looked_in), hint};
+    return {ErrorCode::kModelNotFound, fmt::format("Model not found: {} (in {})", name.text(), existing), hint};
 }
 
 }  // namespace
@@ -133,17 +120,17 @@ Result<StoreName> parse_store_name(std::string_view text) {
                  "Names read like llama3.2:3b, user/model:tag or hf.co/user/model:tag."};
 }
 
-Result<Manifest> find_manifest(const system::System& system, std::string_view text) {
+Result<Manifest> find_manifest(const std::vector<fs::path>& stores, std::string_view text) {
     const auto name = parse_store_name(text);
     if (!name) return name.error();
     std::optional<fs::path> closed;
-    for (const fs::path& store : candidates(system)) {
+    for (const fs::path& store : stores) {
         bool denied = false;
         if (const auto manifest = find_in(store, *name, denied)) return *manifest;
         if (denied && !closed) closed = store;
     }
     if (closed) return denied_error(*closed);
-    return not_found(system, *name);
+    return not_found(stores, *name);
 }
 
 Result<fs::path> blob_file(const Manifest& manifest, std::string_view digest) {
@@ -168,9 +155,9 @@ Result<fs::path> blob_file(const Manifest& manifest, std::string_view digest) {
         repair};
 }
 
-std::vector<std::string> list_models(const system::System& system) {
+std::vector<std::string> list_models(const std::vector<fs::path>& stores) {
     std::vector<std::string> names;
-    for (const fs::path& store : candidates(system))
+    for (const fs::path& store : stores)
         for (const StoreName& name : names_in(store)) names.push_back(name.text());
     std::sort(names.begin(), names.end());
     names.erase(std::unique(names.begin(), names.end()), names.end());

@@ -7,8 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "system/system.h"
-
 namespace velollm::gguf {
 
 /// A model's name in full, as Ollama keeps it: host/space/model:tag.
@@ -35,15 +33,14 @@ struct Manifest {
     StoreName name;
 };
 
-/// Looks a model up in the stores of this machine: $OLLAMA_MODELS when it is set, else ~/.ollama/models, then
-/// /usr/share/ollama/.ollama/models and /var/lib/ollama/.ollama/models, where services keep theirs. Capital letters
-/// don't matter, as for Ollama. Reads nothing but folders.
-Result<Manifest> find_manifest(const system::System& system, std::string_view name);
+/// Looks a model up in the stores, in their order; they need not exist. Capital letters don't matter, as for Ollama.
+/// Reads nothing but folders.
+Result<Manifest> find_manifest(const std::vector<std::filesystem::path>& stores, std::string_view name);
 
 /// The file of the store with this digest ("sha256:" and 64 hexadecimal digits), when it is there.
 Result<std::filesystem::path> blob_file(const Manifest& manifest, std::string_view digest);
 
 /// Names of all models in the stores that can be read, sorted.
-std::vector<std::string> list_models(const system::System& system);
+std::vector<std::string> list_models(const std::vector<std::filesystem::path>& stores);
 
 }  // namespace velollm::gguf

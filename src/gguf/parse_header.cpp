@@ -168,8 +168,7 @@ void read_attention(Metadata& metadata, Header& header) {
     header.heads = metadata.integer(attention + "head_count");
     header.kv_heads = metadata.integer(attention + "head_count_kv");
     header.kv_heads_total = metadata.array_sum(attention + "head_count_kv");
-    const bool own_count = header.kv_heads.has_value();
-    if (!own_count) {
+    if (!header.kv_heads) {
         header.kv_heads = header.heads;
         header.kv_heads_total = metadata.array_sum(attention + "head_count");
     }

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <iterator>
-#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -109,6 +109,21 @@ int sockets_of(const CpuInfo& info) {
     return std::max(1, static_cast<int>(sockets.size()));
 }
 
+/// One line of /proc/cpuinfo. "processor" comes before the other lines of its processor.
+void add_to(CpuInfo& info, std::string_view name, std::string_view value) {
+    if (name == "model name" && info.model.empty()) info.model = value;
+    if ((name == "flags" || name == "Features" || name == "features") && info.flags.empty()) info.flags = value;
+    if (name == "cpu MHz") {
+        const double mhz = base::parse_double(value).value_or(0.0);
+        if (mhz > info.mhz.value_or(0.0) && std::isfinite(mhz)) info.mhz = mhz;
+    }
+    const auto id = parse_cpu(value);
+    if (name == "processor" && id) info.processors.push_back({.cpu = *id});
+    if (info.processors.empty()) return;
+    if (name == "physical id") info.processors.back().socket = id.value_or(-1);
+    if (name == "core id") info.processors.back().core = id.value_or(-1);
+}
+
 std::string read_model(const system::System& system, const CpuInfo& info) {
     if (!info.model.empty()) return info.model;
     for (const std::string_view path : {"/sys/firmware/devicetree/base/model", "/proc/device-tree/model"})
@@ -145,16 +160,7 @@ CpuInfo parse_cpuinfo(std::string_view text) {
     CpuInfo info;
     for (const std::string_view line : base::split(text, '\n')) {
         const auto [name, value] = name_and_value(line, ':');
-        const auto id = [value = value] { return parse_cpu(value).value_or(-1); };
-        if (name == "processor" && parse_cpu(value)) info.processors.push_back({.cpu = id()});
-        if (name == "model name" && info.model.empty()) info.model = value;
-        if ((name == "flags" || name == "Features" || name == "features") && info.flags.empty()) info.flags = value;
-        if (name == "cpu MHz") {
-            const double mhz = base::parse_double(value).value_or(0.0);
-            if (mhz > info.mhz.value_or(0.0) && mhz < std::numeric_limits<double>::infinity()) info.mhz = mhz;
-        }
-        if (name == "physical id" && !info.processors.empty()) info.processors.back().socket = id();
-        if (name == "core id" && !info.processors.empty()) info.processors.back().core = id();
+        add_to(info, name, value);
     }
     return info;
 }

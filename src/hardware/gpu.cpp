@@ -88,8 +88,11 @@ std::optional<Device> read_device(const system::System& system, const std::strin
     if (!error) device.driver = driver.filename().string();
     if (!is_gpu_class(*class_code, address, device.driver)) return std::nullopt;
 
-    device.vendor = parse_hex(read_word(system, device.folder + "/vendor")).value_or(0);
-    device.device = parse_hex(read_word(system, device.folder + "/device")).value_or(0);
+    const auto vendor = parse_hex(read_word(system, device.folder + "/vendor"));
+    const auto number = parse_hex(read_word(system, device.folder + "/device"));
+    if (!vendor || !number) return std::nullopt;
+    device.vendor = *vendor;
+    device.device = *number;
     return device;
 }
 

@@ -138,7 +138,8 @@ private:
         curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &CurlTransport::before_request);
         curl_easy_setopt(easy, CURLOPT_PREREQDATA, &stream);
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "velollm");
-        for (const std::string& line : request.headers) stream.headers = curl_slist_append(stream.headers, line.c_str());
+        for (const std::string& line : request.headers)
+            stream.headers = curl_slist_append(stream.headers, line.c_str());
         if (request.method == "POST") {
             curl_easy_setopt(easy, CURLOPT_POST, 1L);
             curl_easy_setopt(easy, CURLOPT_POSTFIELDS, stream.body.data());

@@ -21,12 +21,12 @@ struct HttpRequest {
 
 enum class TransportFailure {
     kNone,
-    kRefused,     ///< nothing listens there
-    kName,        ///< the host name has no address
-    kConnect,     ///< any other failure to connect, time-out included
+    kRefused,  ///< nothing listens there
+    kName,     ///< the host name has no address
+    kConnect,  ///< any other failure to connect, time-out included
     kTls,
-    kNotHttp,     ///< something answered, and not in HTTP
-    kBroken,      ///< the connection ended before the reply did
+    kNotHttp,  ///< something answered, and not in HTTP
+    kBroken,   ///< the connection ended before the reply did
     kOther,
 };
 

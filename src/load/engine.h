@@ -27,8 +27,8 @@ struct Watch {
 
 /// Sends `prompts[i]` when `schedule.due[i]` comes and a place is free, and writes down what happens.
 ///
-/// A request that brings nothing new for `idle_timeout` is cancelled and recorded as a time-out. Requests that the user's
-/// stop interrupts are recorded as cancelled. `prompts` has as many entries as `schedule.due`.
+/// A request that brings nothing new for `idle_timeout` is cancelled and recorded as a time-out. Requests that the
+/// user's stop interrupts are recorded as cancelled. `prompts` has as many entries as `schedule.due`.
 Run run_load(const Schedule& schedule, const std::vector<Prompt>& prompts, Backend& backend, Clock& clock,
              Ns idle_timeout, const Watch& watch);
 

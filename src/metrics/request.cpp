@@ -45,7 +45,8 @@ std::optional<Ns> decode_time(const RequestRecord& record) {
 
 std::optional<double> server_decode_speed(const RequestRecord& record) {
     const ServerReport& server = record.server;
-    if (!server.output_tokens || *server.output_tokens < 2 || !server.eval || *server.eval <= Ns{0}) return std::nullopt;
+    if (!server.output_tokens || *server.output_tokens < 2 || !server.eval || *server.eval <= Ns{0})
+        return std::nullopt;
     return static_cast<double>(*server.output_tokens - 1) / to_seconds(*server.eval);
 }
 

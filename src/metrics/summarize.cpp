@@ -48,7 +48,8 @@ Distribution distribution(const std::vector<double>& values, bool independent) {
 }
 
 MetricSummary summarize_metric(const Metric& metric, const Run& run, const std::vector<std::size_t>& samples) {
-    MetricSummary out{.key = std::string(metric.key), .values = {}, .absent = samples.empty() ? "no valid request" : ""};
+    MetricSummary out{
+        .key = std::string(metric.key), .values = {}, .absent = samples.empty() ? "no valid request" : ""};
     std::vector<double> values;
     for (const std::size_t i : samples) {
         const RequestRecord& request = run.requests[i];

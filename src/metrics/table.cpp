@@ -102,7 +102,8 @@ std::vector<double> token_gaps_ms(const RequestRecord& r) {
     if (token_source(r) != TokenSource::kPerEvent) return gaps;
     for (std::size_t i = 1; i < r.events.size(); ++i) {
         const std::int64_t tokens = *r.events[i].tokens;
-        const double gap = to_ms(r.events[i].at - r.events[i - 1].at) / static_cast<double>(std::max<std::int64_t>(tokens, 1));
+        const double gap =
+            to_ms(r.events[i].at - r.events[i - 1].at) / static_cast<double>(std::max<std::int64_t>(tokens, 1));
         gaps.insert(gaps.end(), static_cast<std::size_t>(std::max<std::int64_t>(tokens, 0)), gap);
     }
     return gaps;
@@ -127,14 +128,15 @@ constexpr std::array kTable = {
            "Only where the engine states the cached part, and from 64 processed tokens on.", prefill_tps},
     Metric{"prefill_bound_tps", "Prefill at least", "tok/s", 1, Better::kHigher, "(N - N_c) / TTFT",
            "A lower bound by the client's clock.", prefill_bound_tps},
-    Metric{"server_decode_tps", "Decode by the engine", "tok/s", 1, Better::kHigher, "(n - 1) / eval time of the engine",
-           "For comparison with decode_tps: a difference of over 2 % is reported.", server_decode_tps},
+    Metric{"server_decode_tps", "Decode by the engine", "tok/s", 1, Better::kHigher,
+           "(n - 1) / eval time of the engine", "For comparison with decode_tps: a difference of over 2 % is reported.",
+           server_decode_tps},
     Metric{"ttfo_ms", "TTFO", "ms", 1, Better::kLower, "t_o - t_send",
            "Until the first visible token; differs from TTFT for a model that reasons first.", ttfo_ms},
     Metric{"ttfb_ms", "TTFB", "ms", 1, Better::kLower, "t_hdr - t_send", "Until the first byte; for diagnosis only.",
            ttfb_ms},
-    Metric{"stall_ms", "Longest gap", "ms", 1, Better::kLower, "max(t_i - t_(i-1))", "Longest wait between two token events.",
-           stall_ms},
+    Metric{"stall_ms", "Longest gap", "ms", 1, Better::kLower, "max(t_i - t_(i-1))",
+           "Longest wait between two token events.", stall_ms},
     Metric{"icl_ms", "ICL", "ms", 2, Better::kLower, "t_i - t_(i-1)",
            "Inter-chunk latency, pooled over all token events; vLLM calls it ITL.", has_gaps, gaps_ms},
     Metric{"itl_ms", "ITL", "ms", 2, Better::kLower, "(t_i - t_(i-1)) / k_i, entered k_i times",

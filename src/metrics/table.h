@@ -20,10 +20,10 @@ enum class Better { kHigher, kLower };
 
 /// One metric, once: result file, CSV and Markdown columns and docs/metrics.md all follow from its row.
 struct Metric {
-    std::string_view key;      ///< in files
-    std::string_view title;    ///< in tables
+    std::string_view key;    ///< in files
+    std::string_view title;  ///< in tables
     std::string_view unit;
-    int decimals;              ///< printed
+    int decimals;  ///< printed
     Better better;
     std::string_view formula;  ///< for docs/metrics.md, in the terms of its glossary
     std::string_view note;

@@ -16,15 +16,20 @@ namespace {
 constexpr std::array kCodes = {
     Code{"errors", "suspect; invalid above 5 %", "Requests failed. They are in no average."},
     Code{"truncated_stream", "invalid (request)", "The stream ended without its final record."},
-    Code{"reloaded", "invalid (request)", "The model was loaded during the request: load time above 50 ms + 3 x median."},
+    Code{"reloaded", "invalid (request)",
+         "The model was loaded during the request: load time above 50 ms + 3 x median."},
     Code{"cached_prompt", "invalid (request)", "The engine says that part of the prompt came from its cache."},
     Code{"cached_prompt_suspected", "suspect", "Prompt time per token below 60 % of the median: perhaps from a cache."},
     Code{"prompt_truncated", "invalid (request)", "The engine cut the prompt."},
     Code{"early_eos", "suspect", "The answer ended more than 2 % (and more than one token) before the limit."},
     Code{"over_length", "suspect", "The answer is longer than asked for."},
     Code{"tokens_estimated", "note", "The engine doesn't count tokens: every event was taken for one."},
-    Code{"first_chunk_unknown", "suspect", "Fewer events than tokens: the first may hold several. True speed within bounds."},
-    Code{"client_server_mismatch", "suspect", "Decode speed by the client's and by the engine's clock differ by over 2 %."},
+    Code{"first_chunk_unknown", "suspect",
+         "Fewer events than tokens: the first may hold several. True speed within bounds."},
+    Code{"client_server_mismatch", "suspect",
+         "Decode speed by the client's and by the engine's clock differ by over 2 %."},
+    Code{"background_load", "suspect",
+         "Other programs used over 10 % of the machine's CPU time (embedded engine only)."},
     Code{"partial_offload", "suspect", "Part of the model is on the GPU, part isn't."},
     Code{"too_few", "note", "Fewer than 6 samples: no interval of the median can be given."},
 };
@@ -188,6 +193,11 @@ std::vector<Finding> check_run(const Run& run, const RunContext& context) {
     check_requests(run, context, out);
     check_errors(run, out);
     check_against_server(run, context, out);
+    if (run.client.other_cpu_share.value_or(0.0) > kThresholds.background_cpu) {
+        add(out, "background_load", Level::kSuspect,
+            fmt::format("other programs used {:.0f} % of the machine's CPU time", 100.0 * *run.client.other_cpu_share),
+            "Close them and measure again: one busy neighbour can halve the speed.");
+    }
     if (context.gpu_share && *context.gpu_share > 0.0 && *context.gpu_share < 1.0) {
         add(out, "partial_offload", Level::kSuspect,
             fmt::format("{:.0f} % of the model is on the GPU", 100.0 * *context.gpu_share),

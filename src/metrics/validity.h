@@ -13,20 +13,21 @@ namespace velollm::metrics {
 
 /// What the checks need to know beside the run itself.
 struct RunContext {
-    std::string_view prompt;                ///< as sent, for the check that the server saw all of it
-    std::optional<double> gpu_share;        ///< of the loaded model
-    std::string_view engine = "the server"; ///< name in messages
+    std::string_view prompt;                 ///< as sent, for the check that the server saw all of it
+    std::optional<double> gpu_share;         ///< of the loaded model
+    std::string_view engine = "the server";  ///< name in messages
 };
 
 /// Every threshold of the checks, in one place (method 2.6; 1.5 and 1.6 for the request checks).
 struct Thresholds {
-    double load_floor_ms = 50.0;         ///< a request whose load time is above this + 3 x median was reloaded
-    double cached_share_of_median = 0.6; ///< prompt time per token below this part of the median: cache suspected
-    double length_tolerance = 0.02;      ///< of the tokens asked for, at least 1
-    double events_per_token = 0.9;       ///< below it the first event may hold several tokens
+    double load_floor_ms = 50.0;          ///< a request whose load time is above this + 3 x median was reloaded
+    double cached_share_of_median = 0.6;  ///< prompt time per token below this part of the median: cache suspected
+    double length_tolerance = 0.02;       ///< of the tokens asked for, at least 1
+    double events_per_token = 0.9;        ///< below it the first event may hold several tokens
     double client_server_gap = 0.02;
-    double errors_invalid = 0.05;        ///< share of failed requests above which the run is invalid
-    double requests_invalid = 0.10;      ///< share of invalid requests above which the run is invalid
+    double background_cpu = 0.10;    ///< share of the machine's CPU time that others used
+    double errors_invalid = 0.05;    ///< share of failed requests above which the run is invalid
+    double requests_invalid = 0.10;  ///< share of invalid requests above which the run is invalid
 };
 inline constexpr Thresholds kThresholds;
 

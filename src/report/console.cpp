@@ -13,8 +13,9 @@ namespace {
 
 std::string decode_spread(const Distribution& d) {
     if (d.n == 1) return "1 run";
-    if (d.interval) return fmt::format("{:.1f} .. {:.1f}, {:.1f}% interval of the median", d.interval->lower,
-                                       d.interval->upper, 100.0 * d.interval->coverage);
+    if (d.interval)
+        return fmt::format("{:.1f} .. {:.1f}, {:.1f}% interval of the median", d.interval->lower, d.interval->upper,
+                           100.0 * d.interval->coverage);
     return fmt::format("{:.1f} .. {:.1f}", d.min, d.max);
 }
 
@@ -22,9 +23,8 @@ std::string decode_spread(const Distribution& d) {
 std::string prompt_text(const BenchmarkResult& result) {
     if (!result.prompt_eval_count) return "";
     const auto& samples = result.summary.samples;
-    const bool proven = std::all_of(samples.begin(), samples.end(), [&](std::size_t i) {
-        return result.run.requests[i].server.cached_tokens == 0;
-    });
+    const bool proven = std::all_of(samples.begin(), samples.end(),
+                                    [&](std::size_t i) { return result.run.requests[i].server.cached_tokens == 0; });
     return fmt::format(", prompt {} tokens{}", *result.prompt_eval_count, proven ? " uncached" : "");
 }
 
@@ -57,8 +57,9 @@ std::string options_text(const EngineOptions& options, const TargetInfo& target)
 
 std::string loading_text(const Context& context) {
     const LoadedModel& loaded = context.loaded;
-    const std::string what = loaded.was_resident.value_or(false) ? "Model already in memory"
-                                                                 : fmt::format("Loading model... {:.1f}s", to_seconds(loaded.took));
+    const std::string what = loaded.was_resident.value_or(false)
+                                 ? "Model already in memory"
+                                 : fmt::format("Loading model... {:.1f}s", to_seconds(loaded.took));
     return fmt::format("{}, warm-up {} requests\n", what, context.warm_up_requests);
 }
 
@@ -96,7 +97,8 @@ std::string Console::engine(const Context& context) const {
     if (context.loaded.threads) {
         text += fmt::format(", {} threads", *context.loaded.threads);
         const UsableThreads& usable = context.hardware.cpu.usable;
-        if (*context.loaded.threads == usable.count && !usable.reason.empty()) text += fmt::format(" ({})", usable.reason);
+        if (*context.loaded.threads == usable.count && !usable.reason.empty())
+            text += fmt::format(" ({})", usable.reason);
     }
     if (context.loaded.gpu_share) text += gpu_text(*context.loaded.gpu_share);
     text += "\n" + options_text(context.options, target);
@@ -145,7 +147,8 @@ std::string Console::summary(const std::vector<BenchmarkResult>& results) const 
             text += "  No valid iteration\n\n";
             continue;
         }
-        text += fmt::format("  Tokens/s: {:.1f}\n  TTFT: {:.1f}ms\n", result.tokens_per_second, result.time_to_first_token_ms);
+        text += fmt::format("  Tokens/s: {:.1f}\n  TTFT: {:.1f}ms\n", result.tokens_per_second,
+                            result.time_to_first_token_ms);
         if (const Distribution* decode = result.summary.find("decode_tps"))
             text += fmt::format("  Decode: {:.1f} tok/s\n", decode->median);
         text += fmt::format("  Total tokens: {}\n  Total time: {:.1f}s\n\n", result.total_tokens,
@@ -165,9 +168,8 @@ std::string Console::warnings(const std::vector<BenchmarkResult>& results, bool 
             if (finding.level == Level::kNote && !notes) continue;
             if (std::find(told.begin(), told.end(), finding.code) != told.end()) continue;
             told.push_back(finding.code);
-            const auto same = std::count_if(
-                result.summary.findings.begin(), result.summary.findings.end(),
-                [&](const Finding& other) { return other.code == finding.code; });
+            const auto same = std::count_if(result.summary.findings.begin(), result.summary.findings.end(),
+                                            [&](const Finding& other) { return other.code == finding.code; });
             const std::string more = same > 1 ? fmt::format(" (and {} more)", same - 1) : "";
             text += fmt::format("  {}: {}: {}{}\n    {}\n", result.config.name, finding.code, finding.message, more,
                                 finding.remedy);
@@ -188,12 +190,14 @@ std::string Console::metrics(const std::vector<BenchmarkResult>& results) const 
                 continue;
             }
             text += fmt::format("    {:<21} {:.{}f} {} ({:.{}f} .. {:.{}f}, n={})\n", metric.title, d->median,
-                                metric.decimals, metric.unit, d->interval ? d->interval->lower : d->min, metric.decimals,
-                                d->interval ? d->interval->upper : d->max, metric.decimals, d->n);
+                                metric.decimals, metric.unit, d->interval ? d->interval->lower : d->min,
+                                metric.decimals, d->interval ? d->interval->upper : d->max, metric.decimals, d->n);
         }
         const ClientHealth& client = result.run.client;
-        if (client.cpu_share) text += fmt::format("    {:<21} {:.2f}% of a core\n", "This program's CPU", 100.0 * *client.cpu_share);
-        text += fmt::format("    {:<21} {:.1f} MiB\n", "Its peak memory", static_cast<double>(client.peak_memory_bytes) / 1048576.0);
+        if (client.cpu_share)
+            text += fmt::format("    {:<21} {:.2f}% of a core\n", "This program's CPU", 100.0 * *client.cpu_share);
+        text += fmt::format("    {:<21} {:.1f} MiB\n", "Its peak memory",
+                            static_cast<double>(client.peak_memory_bytes) / 1048576.0);
     }
     return text + "\n";
 }

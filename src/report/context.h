@@ -18,9 +18,9 @@ struct Context {
     Hardware hardware;
     std::size_t warm_up_requests = 0;
     std::uint64_t seed = 0;
-    std::string suite;        ///< "velollm.std/1", or "custom"
-    std::string run_id;       ///< UUID version 7
-    std::string started_at;   ///< UTC
+    std::string suite;       ///< "velollm.std/1", or "custom"
+    std::string run_id;      ///< UUID version 7
+    std::string started_at;  ///< UTC
     std::string tool_version;
     std::string tool_commit;
 };

@@ -175,9 +175,8 @@ void write_events(JsonWriter& json, const RequestRecord& record) {
     times.begin_array();
     for (const TokenStamp& event : record.events) times.value(std::int64_t{event.at.count()});
     json.key("event_ns").raw(times.end_array().text());
-    const bool plain = std::all_of(record.events.begin(), record.events.end(), [](const TokenStamp& event) {
-        return event.tokens.value_or(1) == 1;
-    });
+    const bool plain = std::all_of(record.events.begin(), record.events.end(),
+                                   [](const TokenStamp& event) { return event.tokens.value_or(1) == 1; });
     if (plain) return;
     JsonWriter tokens;
     tokens.begin_array();
@@ -246,6 +245,7 @@ void write_errors(JsonWriter& json, const BenchmarkResult& result) {
 void write_client(JsonWriter& json, const ClientHealth& client) {
     json.key("client").begin_object();
     if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
+    if (client.other_cpu_share) json.field("other_cpu_share", *client.other_cpu_share, 4);
     json.field("peak_memory_bytes", client.peak_memory_bytes);
     if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
     json.end_object();
@@ -261,7 +261,10 @@ void write_extension(JsonWriter& json, const Context& context, const BenchmarkRe
     write_workload(json, context, result, keys);
     json.field("series", keys.series);
     write_measured(json, context, result);
-    json.key("method").begin_object().field("ttft", "streamed").field("tokens", token_method(result.summary.token_source));
+    json.key("method")
+        .begin_object()
+        .field("ttft", "streamed")
+        .field("tokens", token_method(result.summary.token_source));
     json.field("token_source", token_source_name(result.summary.token_source)).field("clock", "steady");
     json.field("quantile_method", "nearest_rank").end_object();
     write_errors(json, result);

@@ -11,8 +11,8 @@ namespace velollm::report {
 /// One benchmark with the circumstances that it was measured in.
 using ReportedResult = std::pair<const Context*, const BenchmarkResult*>;
 
-/// The result file (schema/velollm-result-1.schema.json): an array, one element a benchmark, each with the original keys
-/// and one more, `velollm`. Every element is complete in itself, so elements may be cut out and files joined.
+/// The result file (schema/velollm-result-1.schema.json): an array, one element a benchmark, each with the original
+/// keys and one more, `velollm`. Every element is complete in itself, so elements may be cut out and files joined.
 std::string result_json(const std::vector<ReportedResult>& results);
 
 /// SHA-256 keys that tell what may be compared with what (docs/metrics.md).

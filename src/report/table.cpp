@@ -81,12 +81,11 @@ std::string markdown_value(const Summary& summary, const metrics::Metric& metric
 }  // namespace
 
 std::string result_csv(const std::vector<ReportedResult>& results) {
-    std::vector<std::string> head = {"name",          "model",          "backend",
-                                     "engine_version", "quantization",  "max_tokens",
-                                     "iterations",    "samples",        "tokens_per_second",
-                                     "time_to_first_token_ms", "total_time_ms", "total_tokens",
-                                     "prompt_eval_count", "eval_count", "timestamp",
-                                     "status",        "warnings"};
+    std::vector<std::string> head = {
+        "name",          "model",        "backend",           "engine_version",    "quantization",
+        "max_tokens",    "iterations",   "samples",           "tokens_per_second", "time_to_first_token_ms",
+        "total_time_ms", "total_tokens", "prompt_eval_count", "eval_count",        "timestamp",
+        "status",        "warnings"};
     for (const metrics::Metric& metric : metrics::metric_table())
         for (const char* part : {"median", "low", "high"}) head.push_back(fmt::format("{}_{}", metric.key, part));
     std::string text = csv_row(head);

@@ -16,6 +16,7 @@ namespace velollm::serde {
 Result<std::vector<BenchmarkConfig>> read_suite(std::string_view json, const std::string& source);
 
 /// Reads a settings file: a JSON object of option names (without the leading dashes) and their values.
-Result<std::vector<std::pair<std::string, std::string>>> read_settings(std::string_view json, const std::string& source);
+Result<std::vector<std::pair<std::string, std::string>>> read_settings(std::string_view json,
+                                                                       const std::string& source);
 
 }  // namespace velollm::serde

@@ -15,6 +15,8 @@
 #include <random>
 #include <sstream>
 
+#include "base/text.h"
+
 extern char** environ;
 
 namespace velollm::system {
@@ -148,6 +150,32 @@ std::int64_t peak_memory_bytes() {
     rusage usage{};
     ::getrusage(RUSAGE_SELF, &usage);
     return std::int64_t{1024} * usage.ru_maxrss;  // Linux counts in KiB
+}
+
+std::optional<MachineTime> parse_machine_time(std::string_view proc_stat, long ticks_per_second) {
+    const std::string_view line = proc_stat.substr(0, proc_stat.find('\n'));
+    if (!line.starts_with("cpu ") || ticks_per_second <= 0) return std::nullopt;
+    // user nice system idle iowait irq softirq steal; guest time is part of user (proc_stat(5)).
+    constexpr std::size_t kFields = 8;
+    constexpr std::size_t kIdle = 3;
+    constexpr std::size_t kIoWait = 4;
+    MachineTime out;
+    std::size_t field = 0;
+    for (const std::string_view word : base::split(line.substr(4), ' ')) {
+        if (word.empty()) continue;
+        const auto ticks = base::parse_int(word);
+        if (!ticks || field == kFields) break;
+        const Ns time{*ticks * (1'000'000'000 / ticks_per_second)};
+        out.all += time;
+        if (field != kIdle && field != kIoWait) out.busy += time;
+        ++field;
+    }
+    return field > kIoWait ? std::optional(out) : std::nullopt;
+}
+
+std::optional<MachineTime> machine_time(const System& system) {
+    const auto text = read_file(system.root / "proc/stat");
+    return text ? parse_machine_time(*text, ::sysconf(_SC_CLK_TCK)) : std::nullopt;
 }
 
 std::uint64_t random_u64() {

@@ -54,6 +54,15 @@ std::int64_t unix_now_ms();
 Ns process_cpu_time();
 std::int64_t peak_memory_bytes();
 
+/// CPU time that the whole machine has been busy and could have been, since it started (first line of /proc/stat).
+/// Nothing where that can't be read. Steps of 10 ms: good for spans of a second and more.
+struct MachineTime {
+    Ns busy{};
+    Ns all{};
+};
+std::optional<MachineTime> machine_time(const System& system);
+std::optional<MachineTime> parse_machine_time(std::string_view proc_stat, long ticks_per_second);
+
 /// Bytes of fresh randomness from the kernel.
 std::uint64_t random_u64();
 

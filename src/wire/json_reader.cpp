@@ -34,6 +34,8 @@ JsonReader::JsonReader(JsonReader&&) noexcept = default;
 JsonReader& JsonReader::operator=(JsonReader&&) noexcept = default;
 
 bool JsonReader::parse(std::string_view json) {
+    if (json.empty())
+        return state_->parsed = false;  // no bytes may mean a null pointer, which the parser would copy from
     // The parser reads past the end: it copies into a padded buffer of its own, which it keeps.
     state_->parsed = state_->parser.parse(json.data(), json.size(), true).get(state_->root) == simdjson::SUCCESS;
     return state_->parsed;

@@ -6,7 +6,8 @@ bool SseSplitter::end_line() {
     constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
     constexpr std::string_view kData = "data";
     std::string_view line = line_;
-    if (std::exchange(first_line_, false) && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
+    if (std::exchange(first_line_, false) && line.starts_with(kByteOrderMark))
+        line.remove_prefix(kByteOrderMark.size());
 
     const bool event_ends = line.empty() && !data_.empty();
     const std::string_view name = line.substr(0, line.find(':'));

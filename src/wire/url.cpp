@@ -64,6 +64,11 @@ bool is_host(std::string_view host) {
     });
 }
 
+/// A path goes into the request line as it is: a blank or a line feed in it would end the line.
+bool is_path(std::string_view path) {
+    return std::none_of(path.begin(), path.end(), [](unsigned char c) { return c <= 0x20 || c == 0x7f; });
+}
+
 }  // namespace
 
 std::string Url::text() const {
@@ -80,6 +85,7 @@ Result<Url> parse_url(std::string_view text, int default_port) {
         return wrong("only http and https are known");
     if (pieces.host.find('@') != std::string::npos) return wrong("a user name in the address is not supported");
     if (!is_host(pieces.host)) return wrong(pieces.host.empty() ? "no host name" : "the host name has odd characters");
+    if (!is_path(pieces.path)) return wrong("the path has blanks or control characters");
     if (!pieces.port.empty() && !is_port(pieces.port)) return wrong("the port is not a number from 0 to 65535");
 
     Url url{.scheme = pieces.scheme.empty() ? "http" : pieces.scheme, .host = pieces.host, .path = pieces.path};
@@ -104,6 +110,7 @@ Url resolve_ollama_host(std::string_view value) {
     Url url{.scheme = pieces.scheme == "https" ? "https" : "http", .host = pieces.host, .path = pieces.path};
     url.port = pieces.scheme == "https" ? 443 : pieces.scheme == "http" ? 80 : kOllamaPort;
     if (!pieces.port.empty() && is_port(pieces.port)) url.port = static_cast<int>(*base::parse_int(pieces.port));
+    if (!is_path(url.path)) url.path.clear();
     if (url.host.empty()) url.host = "localhost";
     if (url.host == "0.0.0.0" || !is_host(url.host)) url.host = "127.0.0.1";
     if (url.host == "[::]") url.host = "[::1]";

@@ -7,7 +7,8 @@
 
 namespace velollm::wire {
 
-/// An http or https address without its path's last slash: scheme://host[:port][/path]. An IPv6 host keeps its brackets.
+/// An http or https address without its path's last slash: scheme://host[:port][/path]. An IPv6 host keeps its
+/// brackets.
 struct Url {
     std::string scheme = "http";
     std::string host;
@@ -19,8 +20,8 @@ struct Url {
 };
 
 /// Reads a server address as a user types it: "http://host:1234/", "host:1234", "host", "[::1]:80".
-/// Without a scheme it is http; without a port it is `default_port`, except that an explicit http:// or https:// without
-/// a port means 80 or 443, as everywhere else on the web.
+/// Without a scheme it is http; without a port it is `default_port`, except that an explicit http:// or https://
+/// without a port means 80 or 443, as everywhere else on the web.
 Result<Url> parse_url(std::string_view text, int default_port);
 
 /// Reads OLLAMA_HOST in every form that Ollama's own client takes: "", "host", "host:port", ":port", "port",

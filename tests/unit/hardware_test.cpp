@@ -202,9 +202,7 @@ TEST(DetectNothing, NoiseIsNotBelieved) {
     expect_usable(machine, 2, "2 physical cores");
     EXPECT_EQ(machine.cpu.usable.quota_cpus, std::nullopt);
     EXPECT_EQ(machine.memory.total_bytes, 0);
-    ASSERT_EQ(machine.gpus.size(), 1u);
-    EXPECT_EQ(machine.gpus[0].name, "PCI 0000:0000");
-    EXPECT_EQ(machine.gpus[0].vendor, "Unknown");
+    EXPECT_TRUE(machine.gpus.empty());
 }
 
 // CPU

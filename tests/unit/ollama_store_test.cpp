@@ -27,6 +27,7 @@ struct Store {
     TempFolder folder;
     system::System system{folder.path(), {{"OLLAMA_MODELS", folder.path().string()}, {"HOME", "/nowhere"}}};
 
+    std::vector<std::filesystem::path> folders() const { return backend::ollama_stores(system); }
     void add(const std::string& path, std::string_view text = manifest_text(kDigest)) const {
         folder.write("manifests/" + path, text);
     }
@@ -75,7 +76,7 @@ TEST(OllamaStore, FindsTheWeightsOfAModel) {
 TEST(OllamaStore, CapitalLettersDontMatter) {
     const Store store;
     store.add("hf.co/Bartowski/Tiny-GGUF/Q4_K_M");
-    const auto manifest = find_manifest(store.system, "HF.co/bartowski/tiny-gguf:q4_k_m");
+    const auto manifest = find_manifest(store.folders(), "HF.co/bartowski/tiny-gguf:q4_k_m");
     ASSERT_TRUE(manifest) << manifest.error().message;
     EXPECT_EQ(manifest->name.text(), "hf.co/Bartowski/Tiny-GGUF:Q4_K_M");
 }
@@ -84,7 +85,7 @@ TEST(OllamaStore, LooksInTheHomeThenWhereServicesKeepTheirs) {
     const TempFolder folder;
     const system::System system{folder.path(), {{"HOME", (folder.path() / "home").string()}}};
     const auto found_in = [&] {
-        const auto manifest = find_manifest(system, "a");
+        const auto manifest = find_manifest(backend::ollama_stores(system), "a");
         return manifest ? manifest->store.lexically_relative(folder.path()).string() : manifest.error().message;
     };
     for (const char* store :
@@ -94,7 +95,8 @@ TEST(OllamaStore, LooksInTheHomeThenWhereServicesKeepTheirs) {
     }
 
     const system::System elsewhere{folder.path(), {{"OLLAMA_MODELS", (folder.path() / "empty").string()}}};
-    EXPECT_FALSE(find_manifest(elsewhere, "a"));  // a stated folder is the only one, as for the server
+    EXPECT_FALSE(
+        find_manifest(backend::ollama_stores(elsewhere), "a"));  // a stated folder is the only one, as for the server
 }
 
 TEST(OllamaStore, ListsModelsAndSkipsWhatIsNone) {
@@ -104,9 +106,9 @@ TEST(OllamaStore, ListsModelsAndSkipsWhatIsNone) {
     store.add("hf.co/user/model/Q4_0");
     store.add("registry.ollama.ai/library/llama3.2/.DS_Store");
     store.add("registry.ollama.ai/library/stray");
-    EXPECT_EQ(list_models(store.system),
+    EXPECT_EQ(list_models(store.folders()),
               (std::vector<std::string>{"hf.co/user/model:Q4_0", "llama3.2:1b", "llama3.2:3b"}));
-    EXPECT_TRUE(list_models(system::System{store.folder.path() / "none", {}}).empty());
+    EXPECT_TRUE(list_models({store.folder.path() / "none"}).empty());
 }
 
 TEST(OllamaStore, AMissingModelOffersItsNeighbours) {
@@ -120,16 +122,11 @@ TEST(OllamaStore, AMissingModelOffersItsNeighbours) {
     EXPECT_EQ(model.error().hint, "ollama pull llama3.2:3b\nModels with a similar name: llama3.2:1b");
 }
 
-TEST(OllamaStore, AMachineWithoutAStoreSaysSo) {
-    const TempFolder folder;
-    const auto manifest = find_manifest(system::System{folder.path(), {}}, "llama3.2");
-    ASSERT_FALSE(manifest);
-    EXPECT_EQ(manifest.error().code, ErrorCode::kModelNotFound);
-    EXPECT_EQ(manifest.error().message, "Model not found: llama3.2:latest; this machine has no Ollama store");
-
-    const auto stated = find_manifest(system::System{folder.path(), {{"OLLAMA_MODELS", "/nowhere"}}}, "llama3.2");
-    ASSERT_FALSE(stated);
-    EXPECT_EQ(stated.error().message, "Model not found: llama3.2:latest; OLLAMA_MODELS names no folder: /nowhere");
+TEST(OllamaStore, AMachineWithoutAStoreSaysWhereItLooked) {
+    const auto model = backend::find_stored_model(system::System{"/", {{"OLLAMA_MODELS", "/nowhere"}}}, "llama3.2");
+    ASSERT_FALSE(model);
+    EXPECT_EQ(model.error().code, ErrorCode::kModelNotFound);
+    EXPECT_EQ(model.error().message, "Model not found: llama3.2:latest; no Ollama store in /nowhere");
 }
 
 TEST(OllamaStore, SaysWhatIsBrokenInAModel) {
@@ -162,7 +159,7 @@ TEST(OllamaStore, AClosedStoreIsNotAnEmptyOne) {
     ASSERT_EQ(::chmod((store.folder.path() / "manifests").c_str(), 0), 0);
     const bool root = ::geteuid() == 0;  // root reads everything, so it becomes someone else for the attempt
     if (root && ::seteuid(65534) != 0) GTEST_SKIP() << "can't become another user here";
-    const auto manifest = find_manifest(store.system, "a");
+    const auto manifest = find_manifest(store.folders(), "a");
     ASSERT_TRUE(!root || ::seteuid(0) == 0);
     ASSERT_EQ(::chmod((store.folder.path() / "manifests").c_str(), 0755), 0);
     ASSERT_FALSE(manifest);

@@ -1,0 +1,912 @@
+"""`velollm benchmark` against a scripted Ollama: what it prints, writes, sends and counts when all goes well."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import socket
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+from scripted_server import ClosedPort, Ollama, Replayed, Reply
+from velollm_cli import BINARY, RESULT_SCHEMA, STANDARD, TRACES, CliTest, counted_samples, decode_speed, jq
+
+RULE = "═" * 55
+
+# The example of the original guide, cut where lines may be added, with its own numbers.
+GUIDE = {
+    "opening": f"""🚀 VeloLLM Benchmark Suite
+
+Backend: ollama
+Model: llama3.2:3b
+
+Checking Ollama availability... ✓
+""",
+    "running": f"""
+Running 3 benchmarks...
+
+{RULE}
+
+""",
+    "short_completion": """Running benchmark: short_completion (5 iterations)
+  Iteration 1/5... 82.3 tok/s (612ms)
+  Iteration 2/5... 85.1 tok/s (593ms)
+  Iteration 3/5... 84.7 tok/s (596ms)
+  Iteration 4/5... 83.9 tok/s (602ms)
+  Iteration 5/5... 84.2 tok/s (599ms)
+  Average: 84.0 tok/s, TTFT: 127.3ms
+""",
+    "medium_completion": """Running benchmark: medium_completion (3 iterations)
+  Iteration 1/3... 78.5 tok/s (1913ms)
+  Iteration 2/3... 79.2 tok/s (1896ms)
+  Iteration 3/3... 78.9 tok/s (1903ms)
+  Average: 78.9 tok/s, TTFT: 145.6ms
+""",
+    "code_generation": """Running benchmark: code_generation (3 iterations)
+  Iteration 1/3... 76.3 tok/s (2621ms)
+  Iteration 2/3... 77.1 tok/s (2596ms)
+  Iteration 3/3... 76.8 tok/s (2605ms)
+  Average: 76.7 tok/s, TTFT: 152.1ms
+""",
+    "summary": f"""{RULE}
+
+📊 Benchmark Summary
+
+short_completion:
+  Tokens/s: 84.0
+  TTFT: 127.3ms
+  Total tokens: 252
+  Total time: 3.0s
+
+medium_completion:
+  Tokens/s: 78.9
+  TTFT: 145.6ms
+  Total tokens: 447
+  Total time: 5.7s
+
+code_generation:
+  Tokens/s: 76.7
+  TTFT: 152.1ms
+  Total tokens: 593
+  Total time: 7.7s
+
+Overall Average:
+  Tokens/s: 79.9
+  TTFT: 141.7ms
+
+""",
+    "tip": "💡 Tip: Use -o <file> to save results to JSON\n",
+}
+
+
+def pattern(text: str) -> str:
+    """A regular expression for the text with its measured numbers left open."""
+    escaped = re.escape(text)
+    escaped = re.sub(r"\d+\\\.\d(?=\\ tok/s|ms|s\b|\n|\\\n)", r"\\d+\\.\\d", escaped)
+    escaped = re.sub(r"\(\d+ms", r"(\\d+ms", escaped)
+    return re.sub(r"(Total\\ tokens:\\ )\d+", r"\1\\d+", escaped)
+
+
+ENGINE_LINE = r"Ollama 0\.24\.0, Q4_K_M, context 4096, 100% GPU\n"
+LOADING_LINE = r"Loading model\.\.\. \d+\.\ds, warm-up 2 requests\n"
+DECODE_LINE = r"  Decode: \d+\.\d tok/s \(\d+\.\d \.\. \d+\.\d[^)\n]*\), TTFT median \d+\.\dms, prompt \d+ tokens( uncached)?\n\n"
+# The scripted server states no eval time in these tests, so that no warning depends on this machine's load.
+QUIET = Reply(eval_ns=None)
+
+
+def small_suite(*entries) -> bytes:
+    return json.dumps([{"name": name, "prompt": f"Say {name}", "max_tokens": 6, "iterations": 2} | more
+                       for name, more in entries]).encode()
+
+
+class BenchmarkTest(CliTest):
+    def setUp(self):
+        super().setUp()
+        self.server = self.serve(Ollama())
+        self.server.reply = QUIET
+
+    def benchmark(self, *words, **more):
+        return self.velollm("benchmark", "--url", self.server.url, *words, **more)
+
+    def quick(self, *words, **more):
+        """One benchmark of two short requests."""
+        return self.benchmark("--prompt", "Say hello", "--max-tokens", "6", "--iterations", "2", *words, **more)
+
+
+class Layout(BenchmarkTest):
+    def check_layout(self, out, ending):
+        expected = (pattern(GUIDE["opening"]) + ENGINE_LINE + LOADING_LINE + pattern(GUIDE["running"]) +
+                    pattern(GUIDE["short_completion"]) + DECODE_LINE + pattern(GUIDE["medium_completion"]) + DECODE_LINE +
+                    pattern(GUIDE["code_generation"]) + DECODE_LINE + pattern(GUIDE["summary"]) + ending)
+        if re.fullmatch(expected, out) is None:
+            # Says where: the longest part of the expectation that the output begins with.
+            parts = [pattern(GUIDE["opening"]), ENGINE_LINE, LOADING_LINE, pattern(GUIDE["running"]),
+                     pattern(GUIDE["short_completion"]), DECODE_LINE, pattern(GUIDE["medium_completion"]), DECODE_LINE,
+                     pattern(GUIDE["code_generation"]), DECODE_LINE, pattern(GUIDE["summary"]), ending]
+            at = 0
+            for part in parts:
+                match = re.compile(part).match(out, at)
+                if match is None:
+                    self.fail(f"expected the pattern\n{part}\nand came\n{out[at:]}")
+                at = match.end()
+            self.fail(f"left over at the end: {out[at:]!r}")
+
+    def test_standard_suite_as_in_the_guide(self):
+        done = self.expect(self.benchmark(), 0)
+        self.check_layout(done.out, pattern(GUIDE["tip"]))
+        self.assertEqual(done.err, "")  # progress is for terminals
+
+    def test_saved_line_in_place_of_the_tip(self):
+        done = self.expect(self.benchmark("-o", "results.json"), 0)
+        self.check_layout(done.out, re.escape("Results saved to results.json\n"))
+        self.assertEqual(done.err, "")
+        self.valid_results()
+
+    def test_printed_numbers_are_those_of_the_file(self):
+        done = self.expect(self.benchmark("-o", self.results), 0)
+        results = self.valid_results()
+        averages = re.findall(r"Average: ([\d.]+) tok/s, TTFT: ([\d.]+)ms", done.out)
+        summary = re.findall(r"  Tokens/s: ([\d.]+)\n  TTFT: ([\d.]+)ms", done.out)
+        for element, average, line in zip(results, averages, summary):
+            self.assertEqual(average, line)
+            self.assertAlmostEqual(float(average[0]), element["tokens_per_second"], delta=0.0501)
+            self.assertAlmostEqual(float(average[1]), element["time_to_first_token_ms"], delta=0.0501)
+        for index, key in enumerate(("tokens_per_second", "time_to_first_token_ms")):
+            mean = sum(element[key] for element in results) / len(results)
+            self.assertAlmostEqual(float(summary[3][index]), mean, delta=0.0501, msg="Overall Average")
+        decode = re.findall(r"  Decode: ([\d.]+) tok/s \(", done.out)
+        for element, speed in zip(results, decode):
+            self.assertAlmostEqual(float(speed), element["velollm"]["measured"]["decode_tps"]["median"], delta=0.0501)
+
+    def test_ascii(self):
+        done = self.expect(self.quick("--ascii"), 0)
+        self.assertTrue(done.out.isascii(), done.out)
+        self.assertTrue(done.out.startswith("VeloLLM Benchmark Suite\n\nBackend: ollama\n"), done.out)
+        self.assertIn("\n" + "=" * 55 + "\n", done.out)
+
+    def test_a_locale_without_utf8_gets_ascii(self):
+        for locale in ({"LC_ALL": "C"}, {"LC_ALL": None, "LANG": "en_US.ISO-8859-1"}, {"LC_ALL": "POSIX", "LANG": "C.UTF-8"}):
+            with self.subTest(locale):
+                self.assertTrue(self.expect(self.quick(env=locale), 0).out.isascii())
+
+    def test_lang_alone_gives_unicode(self):
+        done = self.expect(self.quick(env={"LC_ALL": None, "LANG": "fr_FR.UTF-8"}), 0)
+        self.assertIn(f"\n{RULE}\n", done.out)
+        self.assertIn("📊", done.out)
+
+    def test_no_colour_where_no_terminal_is(self):
+        done = self.expect(self.quick("-o", self.results), 0)
+        self.assertNotIn("\x1b", done.out + done.err)
+
+    def test_quiet_prints_the_results_only(self):
+        done = self.expect(self.quick("-q"), 0)
+        self.assertIn("Benchmark Summary", done.out)
+        self.assertIn("Tokens/s:", done.out)
+        for part in ("Iteration", "Checking", "Tip", "Running"):
+            self.assertNotIn(part, done.out)
+        self.assertEqual(done.err, "")
+
+    def test_verbose_prints_every_metric(self):
+        done = self.expect(self.quick("-v", "-o", self.results), 0)
+        measured = self.valid_results()[0]["velollm"]["measured"]
+        for title in ("Decode", "TTFT", "TPOT", "E2E", "Longest gap"):
+            self.assertRegex(done.out, rf"(?m)^\s+{title}\s+\d")
+        self.assertIn(f"{measured['tpot_ms']['median']:.2f} ms", done.out)
+
+    def test_progress_on_a_terminal_goes_to_standard_error(self):
+        gate = self.server.gate()
+        self.server.reply = Reply(eval_ns=None, gate=gate, gate_after=4)
+        outer, inner = pty.openpty()
+        self.addCleanup(os.close, outer)
+        words = [BINARY, "benchmark", "--url", self.server.url, "--prompt", "x", "--max-tokens", "6", "--iterations", "1"]
+        with subprocess.Popen(words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=inner) as process:
+            self.addCleanup(process.kill)
+            os.close(inner)
+            self.assertTrue(gate.reached.wait(30))
+            seen = b""
+            while b"warming up" not in seen:
+                seen += os.read(outer, 4096)
+            gate.open.set()
+            out = process.stdout.read().decode()
+            process.wait(30)
+            try:
+                while data := os.read(outer, 4096):
+                    seen += data
+            except OSError:
+                pass  # the terminal is closed
+        self.assertNotIn("\x1b", out)
+        self.assertNotIn("\r", out)
+        self.assertTrue(seen.endswith(b"\r\x1b[K"), "the last progress line is wiped")
+
+    def test_live_progress_of_an_iteration(self):
+        gate = self.server.gate()
+        self.server.script(3, Reply(eval_ns=None, gate=gate, gate_after=4))
+        outer, inner = pty.openpty()
+        self.addCleanup(os.close, outer)
+        words = [BINARY, "benchmark", "--url", self.server.url, "--prompt", "x", "--max-tokens", "6", "--iterations", "3"]
+        with subprocess.Popen(words, env=self.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=inner) as process:
+            self.addCleanup(process.kill)
+            os.close(inner)
+            seen = b""
+            while not re.search(rb"Iteration 2/3\.\.\. 4/6 tokens, \d+\.\d tok/s, ETA \d+s", seen):
+                data = os.read(outer, 4096)  # drawn five times a second
+                self.assertTrue(data, seen)
+                seen += data
+            gate.open.set()
+            self.assertEqual(process.wait(30), 0)
+
+    def test_one_iteration_and_one_benchmark(self):
+        done = self.expect(self.benchmark("--prompt", "x", "--max-tokens", "1", "--iterations", "1", "-o", self.results), 0)
+        measured = self.valid_results()[0]["velollm"]["measured"]
+        self.assertNotIn("decode_tps", measured)  # one token has no speed
+        self.assertNotIn("nan", done.out.lower())
+        self.assertNotIn("inf ", done.out.lower())
+
+
+class ResultFile(BenchmarkTest):
+    def test_standard_suite(self):
+        self.server.reply = Reply()
+        self.expect(self.benchmark("-o", self.results), 0)
+        results = self.valid_results()
+        self.no_litter()
+        configs = [(e["config"]["name"], e["config"]["prompt"], e["config"]["max_tokens"], e["config"]["iterations"])
+                   for e in results]
+        self.assertEqual(configs, STANDARD)
+        finals = iter(self.server.measured)
+        for element in results:
+            self.assertEqual(element["config"]["model"], "llama3.2:3b")
+            self.assertEqual(element["velollm"]["status"], "ok")
+            self.assertRegex(element["timestamp"], r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
+            samples = element["velollm"]["samples"]
+            self.assertEqual(len(samples), element["config"]["iterations"])
+            self.assertEqual(element["total_tokens"], element["config"]["max_tokens"] * len(samples))
+            self.check_against_server(element)
+            for sample, generation in zip(samples, finals):
+                server = generation.final
+                self.assertEqual(sample["output_tokens"], server["eval_count"])
+                self.assertEqual(sample["prompt_tokens"], server["prompt_eval_count"])
+                self.assertEqual(sample["server_eval_ns"], server["eval_duration"])
+                self.assertEqual(sample["server_prompt_eval_ns"], server["prompt_eval_duration"])
+                self.assertEqual(sample["server_load_ns"], server["load_duration"])
+                self.assertEqual(sample["server_total_ns"], server["total_duration"])
+                self.assertEqual(sample["finish"], "length")
+                # The client saw no token before the server sent it, and the end not before it came.
+                self.assertGreaterEqual(sample["event_ns"][0], generation.first_token_delay_ns)
+                self.assertGreaterEqual(sample["done_ns"], server["total_duration"])
+                self.assertEqual(sample["event_ns"], sorted(sample["event_ns"]))
+                self.assertEqual(len(sample["event_ns"]), server["eval_count"])
+        self.assertEqual(next(finals, None), None)
+
+    def test_values_that_cannot_be_known_are_absent(self):
+        self.expect(self.quick("-o", self.results), 0)
+        velollm = self.valid_results()[0]["velollm"]
+        for key in ("server_decode_tps", "prefill_tps"):
+            self.assertNotIn(key, velollm["measured"])
+            self.assertTrue(velollm["absent"][key])
+        self.assertNotIn("ci95", velollm["measured"]["decode_tps"])  # fewer than six samples
+        self.assertNotIn("p90", velollm["measured"]["ttft_ms"])
+        self.assertIn("too_few", velollm["warnings"])
+
+    def test_interval_from_six_samples_on(self):
+        for iterations, has in ((5, False), (6, True)):
+            self.expect(self.benchmark("--prompt", "x", "--max-tokens", "6", "--iterations", iterations, "-o", self.results), 0)
+            measured = self.valid_results()[0]["velollm"]["measured"]["decode_tps"]
+            self.assertEqual("ci95" in measured, has)
+            if has:
+                self.assertEqual(measured["ci95"], [min(measured["samples"]), max(measured["samples"])])
+
+    def test_jq_reads_it_and_joined_files_are_valid(self):
+        second = self.folder / "second.json"
+        self.expect(self.quick("-o", self.results), 0)
+        self.expect(self.quick("-o", second), 0)
+        speed = float(jq(".[0].tokens_per_second", self.results))
+        self.assertAlmostEqual(speed, self.valid_results()[0]["tokens_per_second"], places=4)
+        joined = self.folder / "joined.json"
+        joined.write_text(jq("-s", "add", self.results, second), encoding="utf-8")
+        results = self.valid_results(joined)
+        self.assertEqual(len(results), 2)
+        self.assertNotEqual(results[0]["velollm"]["run"]["id"], results[1]["velollm"]["run"]["id"])
+        self.assertEqual(results[0]["velollm"]["series"], results[1]["velollm"]["series"], "same series, comparable")
+
+    def test_series_tells_settings_apart(self):
+        self.expect(self.quick("-o", self.results), 0)
+        plain = self.valid_results()[0]["velollm"]["series"]
+        self.expect(self.quick("-o", self.results, "--num-ctx", "1024"), 0)
+        self.assertNotEqual(self.valid_results()[0]["velollm"]["series"], plain)
+
+    def test_an_existing_file_is_replaced(self):
+        self.results.write_text("x" * 1_000_000, encoding="utf-8")
+        self.expect(self.quick("-o", self.results), 0)
+        self.assertEqual(len(self.valid_results()), 1)
+        self.no_litter()
+
+    def test_a_link_stays_a_link(self):
+        target = self.folder / "target.json"
+        target.write_text("old", encoding="utf-8")
+        self.results.symlink_to(target)
+        self.expect(self.quick("-o", self.results), 0)
+        self.assertTrue(self.results.is_symlink())
+        self.valid_results(target)
+
+    def test_output_dash_is_pure_json(self):
+        done = self.expect(self.quick("-o", "-"), 0)
+        path = self.folder / "stdout.json"
+        path.write_text(done.out, encoding="utf-8")
+        self.valid_results(path)
+        self.assertFalse((self.folder / "-").exists())
+
+    def test_format_json(self):
+        done = self.expect(self.quick("--format", "json"), 0)
+        path = self.folder / "stdout.json"
+        path.write_text(done.out, encoding="utf-8")
+        self.valid_results(path)
+
+    def test_format_csv(self):
+        done = self.expect(self.benchmark("--format", "csv", "-o", self.results, "--iterations", "2", "--max-tokens", "6"), 0)
+        rows = list(csv.DictReader(io.StringIO(done.out)))
+        results = self.valid_results()
+        self.assertEqual([row["name"] for row in rows], [name for name, *_ in STANDARD])
+        for row, element in zip(rows, results):
+            self.assertNotIn(None, row, "more fields than columns")
+            for key in ("tokens_per_second", "time_to_first_token_ms", "total_tokens", "eval_count"):
+                self.assertAlmostEqual(float(row[key]), element[key], places=3, msg=key)
+            self.assertAlmostEqual(float(row["decode_tps_median"]), element["velollm"]["measured"]["decode_tps"]["median"], 3)
+            self.assertEqual(row["prefill_tps_median"], "")  # absent is empty, not 0
+
+    def test_format_md(self):
+        done = self.expect(self.benchmark("--format", "md", "--iterations", "2", "--max-tokens", "6"), 0)
+        rows = [line for line in done.out.splitlines() if line.startswith("|")]
+        self.assertEqual(len(rows), 2 + 3)
+        self.assertEqual(len({row.count("|") for row in rows}), 1, done.out)
+        for row, (name, *_) in zip(rows[2:], STANDARD):
+            self.assertTrue(row.startswith(f"| {name} "), row)
+
+    def test_awkward_names_in_every_format(self):
+        suite = small_suite(('a,"b"|c', {}))
+        for form in ("text", "json", "csv", "md"):
+            with self.subTest(form):
+                done = self.expect(self.benchmark("--suite", "-", "--format", form, stdin=suite), 0)
+                if form == "csv":
+                    self.assertEqual(next(csv.DictReader(io.StringIO(done.out)))["name"], 'a,"b"|c')
+                if form == "md":
+                    row = done.out.splitlines()[-1]
+                    self.assertEqual(len(re.findall(r"(?<!\\)\|", row)), 8, row)
+                if form == "json":
+                    self.assertEqual(json.loads(done.out)[0]["config"]["name"], 'a,"b"|c')
+
+    def test_unicode_prompt_arrives_unharmed(self):
+        prompt = "Écris « bonjour » 👋\n\tet \"au revoir\" \\o/"
+        self.expect(self.quick("--prompt", prompt, "-o", self.results), 0)
+        self.assertEqual(self.valid_results()[0]["config"]["prompt"], prompt)
+        self.assertTrue(self.server.measured[0].body["prompt"].endswith(prompt))
+
+    def test_bytes_that_are_no_utf8(self):
+        """A command line may hold anything; what is sent and written is UTF-8 all the same, or the option is refused."""
+        name = b"caf\xe9".decode("utf-8", "surrogateescape")
+        done = self.quick("--name", name, "-o", self.results)
+        if done.code == 2:
+            self.assertTrue(done.err.startswith("Error: "), str(done))
+        else:
+            self.expect(done, 0)
+            self.valid_results()
+
+    def test_saved_after_each_benchmark(self):
+        gate = self.server.gate()
+        self.server.script(2 + 5 + 3 + 1, Reply(gate=gate, gate_after=10))  # the third benchmark's second request
+        running = self.start("benchmark", "--url", self.server.url, "-o", self.results)
+        self.assertTrue(gate.reached.wait(60))
+        running.signal(signal.SIGKILL)
+        self.assertEqual(running.finish().code, -signal.SIGKILL)
+        results = self.valid_results()
+        self.assertEqual([e["config"]["name"] for e in results], ["short_completion", "medium_completion"])
+        self.assertEqual([e["velollm"]["status"] for e in results], ["ok", "ok"])
+
+    def test_client_health_is_in_the_file(self):
+        done = self.expect(self.benchmark("-o", self.results), 0)
+        for element in self.valid_results():
+            client = element["velollm"]["client"]
+            self.assertGreater(client["cpu_share"], 0)
+            self.assertLess(client["cpu_share"], 1)
+            self.assertGreater(client["peak_memory_bytes"], 1_000_000)
+            self.assertLessEqual(client["peak_memory_bytes"], done.max_rss_kib * 1024)
+
+    def test_memory_stays_below_30_mib(self):
+        done = self.expect(self.benchmark("-o", self.results), 0)
+        self.assertLess(done.max_rss_kib, 30 * 1024)
+
+
+class WhatIsMeasured(BenchmarkTest):
+    def samples(self, *words):
+        self.expect(self.quick("-o", self.results, *words), 0)
+        self.element = self.valid_results()[0]
+        return counted_samples(self.element)
+
+    def test_header_is_no_first_token(self):
+        self.server.reply = Reply(header_at_once=True, first_token_seconds=0.05, eval_ns=None)
+        for sample in self.samples():
+            self.assertGreaterEqual(sample["event_ns"][0], 50_000_000)
+            self.assertLess(sample["first_byte_ns"], sample["event_ns"][0])
+        self.assertGreaterEqual(self.element["time_to_first_token_ms"], 50)
+
+    def test_empty_first_chunk_is_no_first_token(self):
+        self.server.reply = Reply(empty_first_chunk=True, first_token_seconds=0.05, eval_ns=None)
+        for sample in self.samples():
+            self.assertGreaterEqual(sample["event_ns"][0], 50_000_000)
+            self.assertEqual(len(sample["event_ns"]), 6)
+
+    def test_reasoning_counts_as_first_token(self):
+        self.server.reply = Reply(thinking=3, eval_ns=None)
+        self.assertEqual([len(sample["event_ns"]) for sample in self.samples()], [6, 6])
+        measured = self.element["velollm"]["measured"]
+        self.assertGreater(measured["ttfo_ms"]["median"], measured["ttft_ms"]["median"])
+
+    def test_several_tokens_in_a_chunk_are_counted_by_the_server(self):
+        self.server.reply = Reply(tokens_per_chunk=3, eval_ns=None)
+        for sample in self.samples("--max-tokens", "30"):
+            self.assertEqual(sample["output_tokens"], 30)
+            self.assertEqual(len(sample["event_ns"]), 10)
+        self.assertIn("first_chunk_unknown", self.element["velollm"]["warnings"])
+
+    def test_early_stop(self):
+        self.server.reply = Reply(tokens=10, done_reason="stop", eval_ns=None)
+        done = self.expect(self.benchmark("--prompt", "x", "--max-tokens", "50", "--iterations", "2", "-o", self.results), 0)
+        element = self.valid_results()[0]
+        for sample in counted_samples(element):
+            self.assertEqual((sample["output_tokens"], sample["hidden_tokens"], len(sample["event_ns"])), (11, 1, 10))
+            self.assertEqual(sample["finish"], "stop")
+        self.assertIn("early_eos", element["velollm"]["warnings"])
+        self.assertRegex(done.out, r"(?m)^Warnings:\n  custom: early_eos: .+\n    \S.+\n")
+
+    def test_warnings_stand_between_summary_and_tip(self):
+        self.server.reply = Reply(tokens=2, eval_ns=None)
+        done = self.expect(self.benchmark("--prompt", "x", "--max-tokens", "50", "--iterations", "2"), 0)
+        places = [done.out.index(part) for part in ("Overall Average:", "\nWarnings", "💡 Tip")]
+        self.assertEqual(places, sorted(places))
+
+    def test_server_that_disagrees_is_named(self):
+        self.server.reply = Reply(eval_ns=1_000_000)
+        self.samples()
+        self.check_against_server(self.element)
+        self.assertIn("client_server_mismatch", self.element["velollm"]["warnings"])
+
+    def test_prompt_cut_by_the_server_is_no_sample(self):
+        self.server.reply = Reply(prompt_tokens=2, eval_ns=None)
+        done = self.benchmark("--prompt", "one two three four five", "--max-tokens", "6", "--iterations", "2", "-o", self.results)
+        self.expect(done, 5)
+        element = self.valid_results()[0]
+        self.assertEqual(counted_samples(element), [])
+        self.assertIn("prompt_truncated", element["velollm"]["warnings"])
+
+    def test_reload_during_a_request_is_no_sample(self):
+        self.server.script(3, Reply(load_ns=900_000_000, eval_ns=None))
+        self.benchmark("--prompt", "x", "--max-tokens", "6", "--iterations", "3", "-o", self.results)
+        element = self.valid_results()[0]
+        self.assertEqual([sample["counted"] for sample in element["velollm"]["samples"]], [True, False, True])
+        self.assertIn("reloaded", element["velollm"]["warnings"])
+
+    def test_warm_up_is_not_measured(self):
+        for index in (0, 1):
+            self.server.script(index, Reply(first_token_seconds=0.2, eval_ns=None))
+        self.server.reply = Reply(first_token_seconds=0, eval_ns=None)
+        self.samples()
+        self.assertEqual(len(self.server.generations), 2 + 2)
+        self.assertLess(self.element["time_to_first_token_ms"], 200)
+        self.assertEqual(self.element["velollm"]["workload"]["warmup"], 2)
+
+    def test_recorded_traffic_is_counted_as_the_server_counted_it(self):
+        for folder in ("ollama-0.24.0", "ollama-0.32.15"):
+            for name, words, findings in (
+                    ("generate_stream_length", ("--max-tokens", "48"), set()),
+                    ("generate_raw_utf8", ("--max-tokens", "64"), {"first_chunk_unknown"}),
+                    ("chat_stream_natural_stop", ("--max-tokens", "200", "--endpoint", "chat"), {"early_eos"})):
+                with self.subTest(folder=folder, trace=name):
+                    place = "POST /api/chat" if "chat" in words else "POST /api/generate"
+                    server = Replayed(TRACES / folder, {
+                        "GET /api/version": "version", "GET /api/tags": "tags", "POST /api/show": "show",
+                        "GET /api/ps": "ps_loaded", "POST /api/generate": "generate_load_empty_prompt"} | {place: name})
+                    with server:
+                        done = self.velollm("benchmark", "--url", server.url, "-m", "smollm2:135m", "--prompt", "x",
+                                            "--iterations", "2", *words, "-o", self.results)
+                        final = server.traces[place].final
+                    self.expect(done, 0)
+                    element = self.valid_results()[0]
+                    events = sum(1 for line in server.traces[place].body.decode().splitlines() if has_text(json.loads(line)))
+                    for sample in element["velollm"]["samples"]:
+                        self.assertTrue(sample["counted"])
+                        self.assertEqual(sample["output_tokens"], final["eval_count"])
+                        self.assertEqual(sample["prompt_tokens"], final["prompt_eval_count"])
+                        self.assertEqual(sample["server_eval_ns"], final["eval_duration"])
+                        self.assertEqual(len(sample["event_ns"]), events)
+                    self.assertLessEqual(findings, set(element["velollm"]["warnings"]))
+                    self.assertEqual(element["velollm"]["model"]["params"], 134515008)
+                    self.assertEqual(element["velollm"]["run"]["runtime"]["version"], folder.split("-")[1])
+
+    def test_recorded_llama_server(self):
+        server = self.serve(Replayed(TRACES / "llama-server-0.5.0", {
+            "GET /props": "props", "GET /v1/models": "v1_models", "POST /apply-template": "apply_template",
+            "POST /completion": "completion_sse_cache_prompt_false"}))
+        final = json.loads(server.traces["POST /completion"].body.decode().strip().split("data: ")[-1])
+        done = self.velollm("benchmark", "-b", "llamacpp", "--url", server.url, "--prompt", "x", "--iterations", "2",
+                            "--max-tokens", str(final["timings"]["predicted_n"]), "-o", self.results)
+        self.expect(done, 0)
+        self.assertIn("Checking llama-server availability... ✓\n", done.out)
+        element = self.valid_results()[0]
+        for sample in element["velollm"]["samples"]:
+            self.assertEqual(sample["output_tokens"], final["timings"]["predicted_n"])
+            self.assertEqual(sample["cached_tokens"], 0)
+        self.assertEqual(element["velollm"]["workload"]["prompt_cache"], "cold")
+        for request in server.requests:
+            if request.path == "/completion":
+                self.assertIs(request.body["cache_prompt"], False)
+
+
+def has_text(record) -> bool:
+    return bool(record.get("response") or record.get("message", {}).get("content"))
+
+
+class WhatIsSent(BenchmarkTest):
+    def test_a_nonce_stands_at_the_front_of_every_prompt(self):
+        self.expect(self.benchmark("-o", self.results), 0)
+        results = self.valid_results()
+        prompts = [generation.body["prompt"] for generation in self.server.generations]
+        configs = [prompt for _, prompt, _, iterations in STANDARD for _ in range(iterations)]
+        configs = [STANDARD[0][1]] * 2 + configs
+        nonces = []
+        for prompt, config in zip(prompts, configs, strict=True):
+            self.assertTrue(prompt.endswith(config), prompt)
+            nonces.append(prompt[:-len(config)].strip())
+        self.assertEqual(len(set(nonces)), len(nonces))
+        self.assertEqual(len({nonce.split()[0] for nonce in nonces}), len(nonces), "not even the first word is cached")
+        written = [sample["nonce"] for element in results for sample in element["velollm"]["samples"]]
+        self.assertEqual(written, nonces[2:])
+
+    def test_nonces_differ_between_runs(self):
+        for _ in range(2):
+            self.expect(self.quick(), 0)
+        prompts = [generation.body["prompt"] for generation in self.server.generations]
+        self.assertEqual(len(set(prompts)), len(prompts))
+
+    def test_request_of_generate(self):
+        self.expect(self.quick("--seed", "7"), 0)
+        for generation in self.server.measured:
+            body = dict(generation.body)
+            self.assertEqual(generation.path, "/api/generate")
+            self.assertTrue(body.pop("prompt").endswith("Say hello"))
+            self.assertEqual(body, {"model": "llama3.2:3b", "stream": True, "truncate": False,
+                                    "options": {"num_predict": 6, "temperature": 0, "seed": 7}})
+
+    def test_request_of_chat(self):
+        self.expect(self.quick("--endpoint", "chat", "-o", self.results), 0)
+        for generation in self.server.measured:
+            self.assertEqual(generation.path, "/api/chat")
+            self.assertIs(generation.body["truncate"], False)
+            self.assertEqual(len(generation.body["messages"]), 1)
+            self.assertEqual(generation.body["messages"][0]["role"], "user")
+            self.assertTrue(generation.body["messages"][0]["content"].endswith("Say hello"))
+        element = self.valid_results()[0]
+        self.assertEqual(element["eval_count"], 6)
+        self.assertEqual([len(sample["event_ns"]) for sample in element["velollm"]["samples"]], [6, 6])
+
+    def test_options_of_the_environment(self):
+        variables = {"OLLAMA_NUM_CTX": "8192", "OLLAMA_NUM_BATCH": "256", "OLLAMA_NUM_GPU": "99", "OLLAMA_NUM_THREAD": "3",
+                     "OLLAMA_KEEP_ALIVE": "7m"}
+        done = self.expect(self.quick("-o", self.results, env=variables), 0)
+        line = next((line for line in done.out.splitlines() if line.startswith("Options: ")), "")
+        for variable, value in variables.items():
+            self.assertIn(f"{variable.removeprefix('OLLAMA_').lower()} {value} ({variable})", line)
+        runtime = self.valid_results()[0]["velollm"]["run"]["runtime"]
+        wanted = {"num_ctx": 8192, "num_batch": 256, "num_gpu": 99, "num_thread": 3}
+        self.assertEqual({key: runtime["settings"][key] for key in wanted}, wanted)
+        self.assertEqual(runtime["settings"]["keep_alive"], "7m")
+        self.assertEqual(runtime["settings_from"]["num_ctx"], "OLLAMA_NUM_CTX")
+        # The same in every request, that of loading included: Ollama loads again for other options.
+        bodies = [request.body for request in self.server.loads] + [g.body for g in self.server.generations]
+        self.assertEqual(len(bodies), 1 + 2 + 2)
+        for body in bodies:
+            self.assertEqual({key: body["options"][key] for key in wanted}, wanted)
+            self.assertEqual(body["keep_alive"], "7m")
+        self.assertIn("context 8192", done.out)
+
+    def test_one_option_reads_as_in_the_contract(self):
+        done = self.expect(self.quick(env={"OLLAMA_NUM_CTX": "4096"}), 0)
+        self.assertIn("\nOptions: num_ctx 4096 (OLLAMA_NUM_CTX)\n", done.out)
+
+    def test_keep_alive_in_seconds_is_a_number(self):
+        self.expect(self.quick(env={"OLLAMA_KEEP_ALIVE": "-1"}), 0)
+        self.assertEqual(self.server.measured[0].body["keep_alive"], -1)
+
+    def test_flags_win_over_the_environment(self):
+        self.expect(self.quick("--num-ctx", "1024", env={"OLLAMA_NUM_CTX": "8192"}), 0)
+        self.assertEqual(self.server.measured[0].body["options"]["num_ctx"], 1024)
+
+    def test_no_option_that_nobody_asked_for(self):
+        self.expect(self.quick(env={"OLLAMA_NUM_CTX": ""}), 0)
+        self.assertEqual(set(self.server.measured[0].body["options"]), {"num_predict", "temperature", "seed"})
+        self.assertNotIn("keep_alive", self.server.measured[0].body)
+
+    def test_reload_measures_the_loading(self):
+        self.server.loaded = {"llama3.2:3b": 4096}
+        done = self.expect(self.quick("--reload", "-o", self.results), 0)
+        self.assertEqual(len(self.server.unloads), 1)
+        self.assertEqual(len(self.server.loads), 1)
+        self.assertRegex(done.out, r"(?m)^Loading model\.\.\. \d+\.\ds, warm-up 2 requests$")
+        self.assertGreater(self.valid_results()[0]["velollm"]["measured"]["load_ms"]["median"], 0)
+
+    def test_a_resident_model_has_no_load_time(self):
+        self.server.loaded = {"llama3.2:3b": 4096}
+        self.expect(self.quick("-o", self.results), 0)
+        velollm = self.valid_results()[0]["velollm"]
+        self.assertNotIn("load_ms", velollm["measured"])
+        self.assertTrue(velollm["absent"]["load_ms"])
+        self.assertEqual(self.server.unloads, [])
+
+
+class WhichServer(CliTest):
+    WORDS = ("benchmark", "--prompt", "x", "--max-tokens", "3", "--iterations", "1")
+
+    def test_ollama_url(self):
+        server = self.serve(Ollama())
+        self.expect(self.velollm(*self.WORDS, "--ollama-url", server.url), 0)
+        self.assertEqual(len(server.measured), 1)
+
+    def test_url_wins_over_ollama_host(self):
+        server = self.serve(Ollama())
+        self.expect(self.velollm(*self.WORDS, "--url", server.url, env={"OLLAMA_HOST": "127.0.0.1:1"}), 0)
+
+    def test_every_form_of_ollama_host(self):
+        for form in ("127.0.0.1:{}", "localhost:{}", ":{}", "{}", "0.0.0.0:{}", "http://127.0.0.1:{}", "http://127.0.0.1:{}/",
+                     "http://0.0.0.0:{}", '"127.0.0.1:{}"', " 127.0.0.1:{} ", "HTTP://127.0.0.1:{}"):
+            with self.subTest(form), Ollama() as server:
+                done = self.velollm(*self.WORDS, env={"OLLAMA_HOST": form.format(server.port)})
+                self.expect(done, 0)
+                self.assertEqual(len(server.measured), 1)
+
+    def test_url_without_scheme(self):
+        server = self.serve(Ollama())
+        self.expect(self.velollm(*self.WORDS, "--url", f"127.0.0.1:{server.port}"), 0)
+
+    def test_ipv6(self):
+        server = self.serve(Ollama(family=socket.AF_INET6))
+        for form in (f"[::1]:{server.port}", f"http://[::1]:{server.port}"):
+            with self.subTest(form):
+                self.expect(self.velollm(*self.WORDS, env={"OLLAMA_HOST": form}), 0)
+
+    def test_a_path_in_the_address_is_kept(self):
+        server = self.serve(Ollama())
+        server.routes = {(method, "/proxy" + path): route for (method, path), route in server.routes.items()}
+        give = server.give_generate
+        server.routes[("POST", "/proxy/api/generate")] = give
+        self.expect(self.velollm(*self.WORDS, env={"OLLAMA_HOST": f"http://127.0.0.1:{server.port}/proxy/"}), 0)
+
+    def test_a_proxy_for_the_world_is_not_asked_for_this_machine(self):
+        """Ollama's own client never takes a proxy for localhost (Go's ProxyFromEnvironment)."""
+        server = self.serve(Ollama())
+        closed = ClosedPort()
+        self.addCleanup(closed.close)
+        self.expect(self.velollm(*self.WORDS, "--url", server.url, env={"http_proxy": closed.url, "HTTP_PROXY": closed.url}), 0)
+
+    def test_model(self):
+        server = self.serve(Ollama(models=["qwen3:8b"]))
+        done = self.expect(self.velollm(*self.WORDS, "--url", server.url, "-m", "qwen3:8b", "-o", self.results), 0)
+        self.assertIn("\nModel: qwen3:8b\n", done.out)
+        self.assertEqual(server.measured[0].body["model"], "qwen3:8b")
+        self.assertEqual(self.valid_results()[0]["config"]["model"], "qwen3:8b")
+
+
+class Suites(BenchmarkTest):
+    def names(self, path=None):
+        return [element["config"]["name"] for element in self.valid_results(path)]
+
+    def test_file(self):
+        suite = self.folder / "suite.json"
+        suite.write_bytes(small_suite(("one", {}), ("two", {"max_tokens": 4, "iterations": 3})))
+        done = self.expect(self.benchmark("--suite", suite, "-o", self.results), 0)
+        self.assertIn("\nRunning 2 benchmarks...\n", done.out)
+        self.assertEqual(self.names(), ["one", "two"])
+        self.assertEqual([g.body["options"]["num_predict"] for g in self.server.measured], [6, 6, 4, 4, 4])
+
+    def test_standard_input(self):
+        self.expect(self.benchmark("--suite", "-", "-o", self.results, stdin=small_suite(("piped", {}))), 0)
+        self.assertEqual(self.names(), ["piped"])
+
+    def test_name_standard(self):
+        self.expect(self.benchmark("--suite", "standard", "-o", self.results, "--max-tokens", "4", "--iterations", "1"), 0)
+        self.assertEqual(self.names(), [name for name, *_ in STANDARD])
+
+    def test_a_result_file_is_a_suite(self):
+        self.expect(self.benchmark("--suite", "-", "-o", self.results, stdin=small_suite(("one", {}), ("two", {}))), 0)
+        again = self.folder / "again.json"
+        self.expect(self.benchmark("--suite", self.results, "-o", again), 0)
+        self.assertEqual([e["config"] for e in self.valid_results(again)], [e["config"] for e in self.valid_results()])
+
+    def test_model_of_the_command_line_wins(self):
+        """To measure an old file's suite with another model; --max-tokens and --iterations win in the same way."""
+        self.server.models.append("other:1b")
+        suite = small_suite(("one", {"model": "llama3.2:3b"}))
+        self.expect(self.benchmark("--suite", "-", "-m", "other:1b", "-o", self.results, stdin=suite), 0)
+        self.assertEqual(self.valid_results()[0]["config"]["model"], "other:1b")
+
+    def test_models_of_a_suite(self):
+        self.server.models.append("other:1b")
+        suite = small_suite(("one", {}), ("two", {"model": "other:1b"}), ("three", {"model": "llama3.2:3b"}))
+        self.expect(self.benchmark("--suite", "-", "-o", self.results, stdin=suite), 0)
+        self.assertEqual([e["config"]["model"] for e in self.valid_results()], ["llama3.2:3b", "other:1b", "llama3.2:3b"])
+
+    def test_a_model_missing_later_costs_nothing_that_is_measured(self):
+        suite = small_suite(("one", {}), ("two", {"model": "absent:1b"}))
+        done = self.benchmark("--suite", "-", "-o", self.results, stdin=suite)
+        self.assert_error(done, 4, "Model not found: absent:1b")
+        self.assertEqual(self.names(), ["one"])
+        self.assertIn("\none:\n  Tokens/s:", done.out)
+
+    def test_custom(self):
+        done = self.expect(self.benchmark("--prompt", "Why?", "--max-tokens", "9", "--iterations", "4", "--name", "why",
+                                          "-o", self.results), 0)
+        self.assertIn("Running benchmark: why (4 iterations)\n", done.out)
+        self.assertEqual(self.valid_results()[0]["config"], {"name": "why", "model": "llama3.2:3b", "prompt": "Why?",
+                                                             "max_tokens": 9, "iterations": 4})
+
+
+class Settings(BenchmarkTest):
+    def config(self, settings, path=None):
+        path = path or self.folder / "settings.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(settings), encoding="utf-8")
+        return path
+
+    def test_file_and_flags(self):
+        path = self.config({"max-tokens": 5, "iterations": 2, "prompt": "from the file", "url": self.server.url})
+        self.expect(self.velollm("benchmark", "--config", path, "--max-tokens", "7"), 0)
+        self.assertEqual([g.body["options"]["num_predict"] for g in self.server.measured], [7, 7])
+
+    def test_form_with_equals_and_switches(self):
+        path = self.config({"quiet": True, "ascii": True, "reload": False})
+        done = self.expect(self.quick(f"--config={path}"), 0)
+        self.assertNotIn("Iteration", done.out)
+        self.assertTrue(done.out.isascii())
+        self.assertEqual(self.server.unloads, [])
+
+    def test_velollm_json_of_the_user(self):
+        self.config({"seed": 99}, self.folder / "home/config/velollm/velollm.json")
+        self.expect(self.quick(), 0)
+        self.expect(self.quick("--seed", "5"), 0)
+        self.assertEqual([g.body["options"]["seed"] for g in self.server.generations], [99] * 4 + [5] * 4)
+
+    def test_velollm_json_in_the_home_folder(self):
+        self.config({"seed": 98}, self.folder / "home/.config/velollm/velollm.json")
+        self.expect(self.quick(env={"XDG_CONFIG_HOME": None}), 0)
+        self.assertEqual(self.server.measured[0].body["options"]["seed"], 98)
+
+    def test_url_flag_wins_over_the_files_ollama_url(self):
+        path = self.config({"ollama-url": "http://127.0.0.1:1"})
+        self.expect(self.quick("--config", path), 0)
+
+    def test_prompt_flag_wins_over_the_files_suite(self):
+        path = self.config({"suite": "standard"})
+        self.expect(self.quick("--config", path, "-o", self.results), 0)
+        self.assertEqual(len(self.valid_results()), 1)
+
+    def test_backend_flag_wins_over_the_files_ollama_url(self):
+        path = self.config({"ollama-url": self.server.url})
+        done = self.velollm("benchmark", "--config", path, "-b", "embedded", "-m", self.folder / "none.gguf")
+        self.assert_error(done, 4, "none.gguf")  # the backend is taken; only the model is missing
+
+    def test_unknown_setting(self):
+        path = self.config({"max_tokens": 5})
+        self.assert_error(self.quick("--config", path), 2, "max_tokens")
+
+    def test_bad_value_is_told_with_its_name(self):
+        path = self.config({"max-tokens": "many"})
+        self.assert_error(self.benchmark("--config", path), 2, "max-tokens")
+
+    def test_missing_and_broken_file(self):
+        self.assert_error(self.quick("--config", self.folder / "none.json"), 2, "none.json")
+        path = self.folder / "broken.json"
+        path.write_text("{", encoding="utf-8")
+        self.assert_error(self.quick("--config", path), 2, "broken.json")
+
+
+class ClosedPipe(BenchmarkTest):
+    def through_head(self, *words):
+        """velollm ... | head -1, and the exit code of both."""
+        with subprocess.Popen([BINARY, "benchmark", "--url", self.server.url, *words], env=self.environment(),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as program:
+            self.addCleanup(program.kill)
+            head = subprocess.run(["head", "-1"], stdin=program.stdout, capture_output=True, timeout=60, check=True)
+            program.stdout.close()
+            _, err = program.communicate(timeout=60)
+        return program.returncode, head.stdout.decode(), err.decode()
+
+    def test_head(self):
+        code, out, err = self.through_head()
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual(out, "🚀 VeloLLM Benchmark Suite\n")
+
+    def test_head_of_json(self):
+        code, out, err = self.through_head("--format", "json", "--max-tokens", "6", "--iterations", "1")
+        self.assertEqual((code, err, out), (0, "", "[\n"))
+
+    def test_the_file_is_whole_all_the_same(self):
+        """Exit 0 means done: what -o was asked to keep is measured to the end, or else the program says that it isn't."""
+        code, _, err = self.through_head("-o", str(self.results))
+        results = self.valid_results()
+        self.assertEqual((code, err), (0, ""))
+        self.assertEqual([(e["config"]["name"], e["velollm"]["status"]) for e in results],
+                         [(name, "ok") for name, *_ in STANDARD])
+
+    def test_closed_from_the_start(self):
+        done = subprocess.run(["sh", "-c", '"$0" benchmark --url "$1" --prompt x --max-tokens 3 --iterations 1 >&-', BINARY,
+                               self.server.url], env=self.environment(), capture_output=True, timeout=60, check=False)
+        self.assertIn(done.returncode, (0, 1))
+        self.assertNotIn(b"terminate", done.stderr)
+
+    def test_full_standard_output_is_an_error(self):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run([BINARY, "benchmark", "--url", self.server.url, "--prompt", "x", "--max-tokens", "3"],
+                                  env=self.environment(), stdout=full, stderr=subprocess.PIPE, timeout=60, check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(done.stderr.startswith(b"Error: "), done.stderr)
+
+
+class Help(CliTest):
+    def test_alone(self):
+        done = self.expect(self.velollm(), 0)
+        self.assertIn("benchmark", done.out)
+        self.assertLess(len(done.out.splitlines()), 25)
+
+    def test_of_the_command(self):
+        done = self.expect(self.velollm("benchmark", "--help"), 0)
+        for option in ("--model", "--backend", "--url", "--ollama-url", "--output", "--format", "--quiet", "--verbose",
+                       "--no-color", "--ascii", "--config", "--seed", "--timeout", "--suite", "--prompt", "--max-tokens",
+                       "--iterations", "--name"):
+            self.assertIn(option, done.out)
+        self.assertIn("velollm benchmark", done.out)
+        self.assertIn("Example", done.out)
+
+    def test_usage_line_names_the_program(self):
+        done = self.velollm("benchmark", "--help")
+        self.assertRegex(done.out, r"(?m)^Usage: velollm benchmark ")
+
+    def test_version(self):
+        done = self.expect(self.velollm("--version"), 0)
+        self.assertRegex(done.out, r"(?m)^velollm \d+\.\d+\.\d+")
+        self.assertIn("compiler", done.out)
+        self.assertIn("llama.cpp", done.out)
+
+
+class TheSchemaCheckItself(CliTest):
+    """The other tests lean on it: it must refuse."""
+
+    def test_refuses_a_broken_file(self):
+        server = self.serve(Ollama())
+        self.expect(self.velollm("benchmark", "--url", server.url, "--prompt", "x", "--max-tokens", "3", "-o", self.results), 0)
+        good = self.results.read_text(encoding="utf-8")
+        for path, value in ((("velollm", "status"), "fine"), (("total_tokens",), "5"), (("velollm", "series"), "abc"),
+                            (("config", "name"), None)):
+            with self.subTest(path):
+                results = json.loads(good)
+                place = results[0]
+                for key in path[:-1]:
+                    place = place[key]
+                place[path[-1]] = value
+                self.results.write_text(json.dumps(results), encoding="utf-8")
+                with self.assertRaises(AssertionError):
+                    self.valid_results()
+        self.assertTrue(RESULT_SCHEMA.exists())
+
+    def test_decode_speed_recomputed(self):
+        sample = {"event_ns": [10, 20, 30], "output_tokens": 4, "hidden_tokens": 1}
+        self.assertEqual(decode_speed(sample), 1e8)
+
+
+if __name__ == "__main__":
+    unittest.main()
