@@ -159,17 +159,18 @@ private:
 
     Result<void> measure(const BenchmarkConfig& config) {
         if (const auto said = say(console_.begin(config)); !said) return said;
-        const auto label = [&](std::size_t index) {
-            return fmt::format("  Iteration {}/{}...", index + 1, config.iterations);
-        };
         std::size_t index = 0;
         Result<void> printed;
-        progress_.measure(label(0), config.iterations);
+        const auto show = [&] {
+            const auto left = config.iterations - static_cast<std::int64_t>(index);
+            if (left > 0) progress_.measure(fmt::format("  Iteration {}/{}...", index + 1, config.iterations), left);
+        };
         const auto on_request = [&](const RequestRecord& record) {
             if (auto said = say(console_.iteration(index, config.iterations, record)); !said) printed = said;
-            if (++index < static_cast<std::size_t>(config.iterations))
-                progress_.measure(label(index), config.iterations);
+            ++index;
+            show();
         };
+        show();
         results_.push_back(session_.measure(config, on_request, &progress_.counters()));
         reported_.emplace_back(&contexts_.back(), &results_.back());
         if (!printed) return printed;

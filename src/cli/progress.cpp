@@ -31,13 +31,13 @@ void Progress::show(std::string label) {
     measure(std::move(label), 0);
 }
 
-void Progress::measure(std::string label, std::int64_t total) {
+void Progress::measure(std::string label, std::int64_t requests) {
     if (!on_) return;
     {
         const std::lock_guard lock(mutex_);
-        if (total_ != total) counters_.requests_done = 0;
+        counters_.events_in_request = 0;
         label_ = std::move(label);
-        total_ = total;
+        requests_ = requests;
         visible_ = true;
     }
     changed_.notify_one();
@@ -57,11 +57,10 @@ std::string Progress::line() const {
     const std::int64_t events = counters_.events_in_request;
     const std::int64_t wanted = counters_.tokens_wanted;
     const double seconds = static_cast<double>(counters_.since_first_token_ns) / 1e9;
-    if (total_ == 0) return label_;
+    if (requests_ == 0) return label_;
     if (events < 2 || seconds <= 0.0) return fmt::format("{} waiting for the first token", label_);
     const double speed = static_cast<double>(events - 1) / seconds;
-    const std::int64_t requests_left = std::max<std::int64_t>(total_ - counters_.requests_done - 1, 0);
-    const auto tokens_left = static_cast<double>(wanted - events + requests_left * wanted);
+    const auto tokens_left = static_cast<double>(requests_ * wanted - events);
     return fmt::format("{} {}/{} tokens, {:.1f} tok/s, ETA {:.0f}s", label_, events, wanted, speed,
                        std::max(tokens_left, 0.0) / speed);
 }

@@ -20,8 +20,8 @@ public:
 
     /// Shows `label` alone, e.g. "Loading model...".
     void show(std::string label);
-    /// Shows how far the request in flight is. `total` requests in all, for the time left.
-    void measure(std::string label, std::int64_t total);
+    /// Shows how far the request about to be sent is. `requests`: it and those after it, for the time left.
+    void measure(std::string label, std::int64_t requests);
     /// Takes the line away, until the next show() or measure(). Call before printing anything.
     void clear();
 
@@ -36,7 +36,7 @@ private:
     mutable std::mutex mutex_;
     std::condition_variable changed_;
     std::string label_;
-    std::int64_t total_ = 0;
+    std::int64_t requests_ = 0;  // 0: nothing is being measured
     bool visible_ = false;
     bool ending_ = false;
     std::thread thread_;

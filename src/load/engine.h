@@ -12,7 +12,6 @@ namespace velollm::load {
 
 /// What a display may read while a run goes on. The engine only ever adds to it.
 struct LiveCounters {
-    std::atomic<std::int64_t> requests_done{0};
     std::atomic<std::int64_t> events_in_request{0};     ///< token events of the request in flight
     std::atomic<std::int64_t> tokens_wanted{0};         ///< its token limit
     std::atomic<std::int64_t> since_first_token_ns{0};  ///< from its first to its latest token

@@ -31,7 +31,6 @@ Recorder::Open* Recorder::find(RequestId id) {
 void Recorder::close(RequestId id) {
     done_.push_back(std::move(open_.at(id).record));
     open_.erase(id);
-    if (live_ != nullptr) ++live_->requests_done;
 }
 
 void Recorder::give_up(RequestId id, TimePoint now, Outcome outcome) {

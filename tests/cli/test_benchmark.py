@@ -121,33 +121,40 @@ class BenchmarkTest(CliTest):
 
 
 class Layout(BenchmarkTest):
-    def check_layout(self, out, ending):
-        expected = (pattern(GUIDE["opening"]) + ENGINE_LINE + LOADING_LINE + pattern(GUIDE["running"]) +
-                    pattern(GUIDE["short_completion"]) + DECODE_LINE + pattern(GUIDE["medium_completion"]) + DECODE_LINE +
-                    pattern(GUIDE["code_generation"]) + DECODE_LINE + pattern(GUIDE["summary"]) + ending)
-        if re.fullmatch(expected, out) is None:
-            # Says where: the longest part of the expectation that the output begins with.
-            parts = [pattern(GUIDE["opening"]), ENGINE_LINE, LOADING_LINE, pattern(GUIDE["running"]),
-                     pattern(GUIDE["short_completion"]), DECODE_LINE, pattern(GUIDE["medium_completion"]), DECODE_LINE,
-                     pattern(GUIDE["code_generation"]), DECODE_LINE, pattern(GUIDE["summary"]), ending]
-            at = 0
-            for part in parts:
-                match = re.compile(part).match(out, at)
-                if match is None:
-                    self.fail(f"expected the pattern\n{part}\nand came\n{out[at:]}")
-                at = match.end()
-            self.fail(f"left over at the end: {out[at:]!r}")
+    def check_parts(self, out, *parts):
+        """The output is made of these patterns, one after the other, and of nothing else."""
+        at = 0
+        for part in parts:
+            match = re.compile(part).match(out, at)
+            if match is None:
+                self.fail(f"expected the pattern\n{part}\nand came\n{out[at:]}")
+            at = match.end()
+        self.assertEqual(out[at:], "", "left over at the end")
 
-    def test_standard_suite_as_in_the_guide(self):
+    def split_at_summary(self, out):
+        run, _, rest = out.partition(f"{RULE}\n\n📊")
+        self.assertTrue(rest, out)
+        return run, f"{RULE}\n\n📊{rest}"
+
+    def test_run_as_in_the_guide(self):
         done = self.expect(self.benchmark(), 0)
-        self.check_layout(done.out, pattern(GUIDE["tip"]))
+        run, _ = self.split_at_summary(done.out)
+        self.check_parts(run, pattern(GUIDE["opening"]), ENGINE_LINE, LOADING_LINE, pattern(GUIDE["running"]),
+                         pattern(GUIDE["short_completion"]), DECODE_LINE, pattern(GUIDE["medium_completion"]), DECODE_LINE,
+                         pattern(GUIDE["code_generation"]), DECODE_LINE)
         self.assertEqual(done.err, "")  # progress is for terminals
 
+    def test_summary_as_in_the_guide(self):
+        done = self.expect(self.benchmark("--iterations", "2", "--max-tokens", "6"), 0)
+        _, summary = self.split_at_summary(done.out)
+        self.check_parts(summary, pattern(GUIDE["summary"]), pattern(GUIDE["tip"]))
+
     def test_saved_line_in_place_of_the_tip(self):
-        done = self.expect(self.benchmark("-o", "results.json"), 0)
-        self.check_layout(done.out, re.escape("Results saved to results.json\n"))
+        done = self.expect(self.quick("-o", "results.json"), 0)
+        self.assertRegex(done.out, r"(?s)\nOverall Average:\n  Tokens/s: [\d.]+\n  TTFT: [\d.]+ms\n\nResults saved to results\.json\n\Z")
+        self.assertNotIn("Tip", done.out)
         self.assertEqual(done.err, "")
-        self.valid_results()
+        self.valid_results(self.folder / "results.json")
 
     def test_printed_numbers_are_those_of_the_file(self):
         done = self.expect(self.benchmark("-o", self.results), 0)

@@ -89,7 +89,9 @@ def run(check, cases, add_arguments=None):
     if add_arguments:
         add_arguments(parser)
     options, options.flags = parser.parse_known_args()
-    unknown = [flag for flag in options.flags if not flag.startswith(("-I", "-D", "-std", "-isystem"))]
+    # For headers.py: compiler flags, "-I" and its folder in one word or two.
+    unknown = [flag for before, flag in zip(["", *options.flags], options.flags)
+               if before not in ("-I", "-isystem") and not flag.startswith(("-I", "-D", "-std", "-isystem"))]
     if unknown:
         parser.error("unknown: " + " ".join(unknown))
     found = self_test(check, cases, options)
