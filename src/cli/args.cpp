@@ -28,6 +28,11 @@ struct Parser {
     bool version = false;
 };
 
+/// The validator without its own text in the help, where the option's text says what is allowed.
+CLI::Validator silent(CLI::Validator validator) {
+    return validator.description("");
+}
+
 void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::vector<std::string>& formats) {
     command.add_option("-o,--output", out.output, "Write the result file, in one step; - is standard output")
         ->type_name("FILE")
@@ -35,7 +40,7 @@ void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::v
     std::string names;
     for (const std::string& format : formats) names += (names.empty() ? "" : ", ") + format;
     command.add_option("--format", out.format, "What to print: " + names)
-        ->check(CLI::IsMember(formats))
+        ->check(silent(CLI::IsMember(formats)))
         ->type_name("NAME")
         ->group("Output");
     command.add_flag("-q,--quiet", out.quiet, "Print the results only")->group("Output");
@@ -50,14 +55,14 @@ void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::v
 void add_engine(CLI::App& command, Parser& parser) {
     EngineOptions& options = parser.benchmark_args.target.options;
     const char* group = "Engine";
-    const CLI::Range count(1, std::numeric_limits<int>::max());
+    const CLI::Validator count = silent(CLI::Range(1, std::numeric_limits<int>::max()));
     command.add_option("--num-ctx", options.num_ctx, "Context, tokens")->check(count)->type_name("N")->group(group);
     command.add_option("--num-batch", options.num_batch, "Prompt tokens evaluated at once")
         ->check(count)
         ->type_name("N")
         ->group(group);
     command.add_option("--num-gpu", options.num_gpu, "Layers on the GPU")
-        ->check(CLI::Range(0, std::numeric_limits<int>::max()))
+        ->check(silent(CLI::Range(0, std::numeric_limits<int>::max())))
         ->type_name("N")
         ->group(group);
     command.add_option("--num-thread", options.num_thread, "Threads")->check(count)->type_name("N")->group(group);
@@ -84,7 +89,7 @@ void add_target(CLI::App& command, Parser& parser) {
         ->type_name("NAME")
         ->group(group);
     command.add_option("-b,--backend", target.backend, "ollama (default), llamacpp (a running llama-server), embedded")
-        ->check(CLI::IsMember(backend::backend_names()))
+        ->check(silent(CLI::IsMember(backend::backend_names())))
         ->type_name("NAME")
         ->group(group);
     command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
@@ -92,12 +97,12 @@ void add_target(CLI::App& command, Parser& parser) {
         ->group(group);
     command.add_option("--ollama-url", parser.ollama_url, "The same, for Ollama")->type_name("URL")->group(group);
     command.add_option("--endpoint", parser.endpoint, "Ollama: generate (default) or chat")
-        ->check(CLI::IsMember({"generate", "chat"}))
+        ->check(silent(CLI::IsMember({"generate", "chat"})))
         ->type_name("NAME")
         ->group(group);
     command
         .add_option("--timeout", parser.timeout_seconds, "Give a request up after so long without a token; default 300")
-        ->check(CLI::Range(0.1, 86400.0))
+        ->check(silent(CLI::Range(0.1, 86400.0)))
         ->type_name("SECONDS")
         ->group(group);
 }
@@ -114,11 +119,11 @@ void add_benchmark(Parser& parser) {
     command.add_option("--prompt", args.prompt, "One benchmark of your own")->type_name("TEXT")->group(group);
     command.add_option("--name", args.name, "Its name; default custom")->type_name("NAME")->group(group);
     command.add_option("--max-tokens", args.max_tokens, "Tokens to generate; default 50 for --prompt")
-        ->check(CLI::Range(1, 1'000'000))
+        ->check(silent(CLI::Range(1, 1'000'000)))
         ->type_name("N")
         ->group(group);
     command.add_option("--iterations", args.iterations, "Requests of each benchmark; default 3 for --prompt")
-        ->check(CLI::Range(1, 100'000))
+        ->check(silent(CLI::Range(1, 100'000)))
         ->type_name("N")
         ->group(group);
     add_target(command, parser);
@@ -139,6 +144,8 @@ void build(Parser& parser) {
     CLI::App& app = parser.app;
     // A later value wins: the settings file goes in front of what the user typed.
     app.option_defaults()->multi_option_policy(CLI::MultiOptionPolicy::TakeLast);
+    app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+    app.get_formatter()->label("Subcommands", "Commands");
     app.set_help_flag("-h,--help", "Show this help");
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
@@ -230,7 +237,7 @@ Arguments parse_arguments(std::vector<std::string> arguments, const system::Syst
         const CLI::App* shown = parser.benchmark->parsed() ? parser.benchmark
                                 : parser.detect->parsed()  ? parser.detect
                                                            : nullptr;
-        return Printed{shown != nullptr ? shown->help() : parser.app.help(), false, 0};
+        return Printed{shown != nullptr ? shown->help(parser.app.get_name()) : parser.app.help(), false, 0};
     } catch (const CLI::ParseError& error) {
         return usage_error({ErrorCode::kUsage, error.what(), "See: velollm --help"});
     }

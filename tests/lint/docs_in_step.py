@@ -33,8 +33,8 @@ def help_text(binary, *words):
 
 
 def commands_of(text):
-    """Names under "Subcommands:"."""
-    part = re.search(r"^Subcommands:\n((?:  .*\n?)+)", text, re.M)
+    """Names under "Commands:" (CLI11's own word is "Subcommands")."""
+    part = re.search(r"^(?:Commands|Subcommands):\n((?:  .*\n?)+)", text, re.M)
     return re.findall(r"^  ([a-z][a-z-]*)", part[1], re.M) if part else []
 
 
@@ -103,6 +103,8 @@ def claims(root, name, program):
 
 def missing(root, program):
     readme = read(root, "README.md")
+    if not program.commands:
+        yield Finding("README.md", 1, "the program's --help lists no command under 'Commands:': nothing can be compared")
     for command in program.commands:
         if f"velollm {command}" not in readme:
             yield Finding("README.md", 1, f"the command '{command}' is missing")
@@ -172,13 +174,17 @@ def add_arguments(parser):
 
 _PROGRAM = """#!/bin/sh
 case "$*" in
---help) printf 'Options:\\n  --version  Show\\n\\nSubcommands:\\n  benchmark  Measure; not --like\\n  detect  Show\\n' ;;
+--help) printf 'Options:\\n  --version  Show\\n\\nCommands:\\n  benchmark  Measure; not --like\\n  detect  Show\\n' ;;
 --version) echo 'velollm 1.2.3 (abc)' ;;
 'benchmark --help') printf '  -m,--model NAME  A model, or --other\\n  --num-ctx N  Context\\n' ;;
 'detect --help') printf '  --json  As JSON\\n' ;;
 esac
 """
 CASES = [
+    Case("a help text that can't be read", {
+        "program": (_PROGRAM.replace("Commands:", "Things:"), 0o755),
+        "README.md": "", "README.fr.md": "", "CHANGELOG.md": "## [1.2.3]\n",
+    }, ["README.md:1: the program's --help lists no command"], {"binary": Path("program")}),
     Case("documents", {
         "program": (_PROGRAM, 0o755),
         "scripts/setup": "--engines",

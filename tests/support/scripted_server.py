@@ -215,7 +215,7 @@ class Server:
 def read_request(stream) -> Optional[Request]:
     """The next request of a connection; None when the peer has closed it or doesn't speak HTTP."""
     words = stream.readline().split()
-    if len(words) != 3:
+    if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
         return None
     headers = {}
     while (line := stream.readline().strip()):
@@ -420,8 +420,10 @@ class Ollama(Server):
             exchange.line(event(""))
         first = last = None
         sent = 0
+        stopped = False
         while sent < limit:
-            if reply.gate and sent >= reply.gate_after and not reply.gate.reached.is_set():
+            if reply.gate and sent >= reply.gate_after and not stopped:
+                stopped = True
                 reply.gate.stop_here()
             pause(reply.first_token_seconds if sent == 0 else reply.pace_seconds)
             count = min(reply.tokens_per_chunk, limit - sent)

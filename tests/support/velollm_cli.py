@@ -74,6 +74,9 @@ class Running:
     def signal(self, number):
         os.kill(self.process.pid, number)
 
+    def ended(self) -> bool:
+        return os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
     def finish(self, seconds=30.0) -> Finished:
         """Waits for the end; a program that is late is killed, and that is an error."""
         timer = threading.Timer(seconds, self.process.kill)

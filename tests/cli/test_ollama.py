@@ -1,0 +1,161 @@
+"""`velollm benchmark` against real Ollama servers: 0.32 (llama-server inside) and, where it is installed, 0.24."""
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+from engines import create_model, start_ollama
+from velollm_cli import CliTest, counted_samples
+
+MODEL = "smollm2:135m"
+ONE = ("--prompt", "Tell a long story about a lighthouse keeper", "--max-tokens", "12", "--iterations", "3")
+
+
+class OllamaTests:
+    """The tests; a class below says for which server."""
+
+    binary = ""
+    version = ""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = Path(tempfile.mkdtemp(prefix="velollm-ollama-"))
+        cls.addClassCleanup(shutil.rmtree, cls.shared, ignore_errors=True)
+        cls.engine = start_ollama(cls.binary, cls.shared)
+        cls.addClassCleanup(cls.engine.stop)
+        create_model(cls.engine, cls.binary, MODEL, os.environ["VELOLLM_MODEL"], cls.shared)
+
+    def benchmark(self, *words, env=None, **more):
+        return self.velollm("benchmark", "-m", MODEL, "-o", self.results, *words,
+                            env={"OLLAMA_HOST": f"127.0.0.1:{self.engine.port}"} | (env or {}), **more)
+
+    def loaded(self) -> list:
+        return self.engine.ask("GET", "/api/ps")[1]["models"]
+
+    def check_element(self, element, tokens):
+        """Counts are those of the server's final record, and belong together."""
+        for sample in element["velollm"]["samples"]:
+            self.assertEqual(sample["outcome"], "ok")
+            self.assertGreater(sample["server_prompt_eval_ns"], 0)
+            # The server's own total lies within what the client saw: from its request to the last record.
+            self.assertLessEqual(sample["server_total_ns"], sample["done_ns"])
+            self.assertLessEqual(sample["server_prompt_eval_ns"] + sample["server_eval_ns"], sample["server_total_ns"] * 1.01)
+            self.assertLessEqual(sample["output_tokens"], tokens)
+            self.assertLessEqual(len(sample["event_ns"]), sample["output_tokens"])
+            if sample["finish"] == "length":
+                self.assertEqual(sample["output_tokens"], tokens)
+        self.check_against_server(element)
+        velollm = element["velollm"]
+        self.assertIn(velollm["status"], ("ok", "invalid"))  # a busy machine may load the model again
+        self.assertEqual(velollm["run"]["runtime"]["kind"], "ollama")
+        self.assertEqual(velollm["run"]["runtime"]["version"], self.version)
+        self.assertEqual(velollm["method"]["tokens"], "server")
+        self.assertEqual(velollm["model"]["quant"], "Q4_1")
+        self.assertLess(velollm["client"]["cpu_share"], 0.2)
+
+    def test_benchmark(self):
+        done = self.expect(self.benchmark(*ONE), 0)
+        self.assertIn(f"\nModel: {MODEL}\n\nChecking Ollama availability... ✓\nOllama {self.version}, Q4_1, context 4096", done.out)
+        self.assertEqual(done.err, "")
+        results = self.valid_results()
+        self.assertEqual(results[0]["config"]["model"], MODEL)
+        self.check_element(results[0], 12)
+
+    def test_standard_suite_cut_short(self):
+        self.expect(self.benchmark("--max-tokens", "6", "--iterations", "2"), 0)
+        for element in self.valid_results():
+            self.check_element(element, 6)
+
+    def test_counts_are_those_that_the_server_gives_for_the_same_request(self):
+        """The same prompt, nonce included, asked again: the same answer, the same counts."""
+        self.expect(self.benchmark(*ONE), 0)
+        element = self.valid_results()[0]
+        sample = counted_samples(element)[0]
+        prompt = f"{sample['nonce']}\n\n{element['config']['prompt']}"
+        status, answer = self.engine.ask("POST", "/api/generate", {
+            "model": MODEL, "prompt": prompt, "stream": False, "options": {"num_predict": 12, "temperature": 0, "seed": 42}})
+        self.assertEqual(status, 200)
+        self.assertEqual(sample["prompt_tokens"], answer["prompt_eval_count"])
+        self.assertEqual(sample["output_tokens"], answer["eval_count"])
+
+    def test_chat(self):
+        self.expect(self.benchmark(*ONE, "--endpoint", "chat"), 0)
+        self.check_element(self.valid_results()[0], 12)
+
+    def test_model_missing(self):
+        done = self.benchmark(*ONE, "-m", "smollm2:360m", seconds=15)
+        lines = self.assert_error(done, 4, "ollama pull smollm2:360m", MODEL)
+        self.assertEqual(lines[0], "Error: Model not found: smollm2:360m")
+
+    def test_num_ctx_of_the_environment_reaches_the_engine(self):
+        done = self.expect(self.benchmark(*ONE, env={"OLLAMA_NUM_CTX": "1024"}), 0)
+        self.assertIn("\nOptions: num_ctx 1024 (OLLAMA_NUM_CTX)\n", done.out)
+        self.assertIn("context 1024", done.out)
+        self.assertEqual([model["context_length"] for model in self.loaded()], [1024])
+        # The warm-up and the iterations had the same options: no request loaded the model again.
+        velollm = self.valid_results()[0]["velollm"]
+        self.assertNotIn("reloaded", velollm["warnings"])
+        self.assertEqual(velollm["run"]["runtime"]["context_tokens"], 1024)
+
+    def test_reload_measures_the_loading(self):
+        self.expect(self.benchmark(*ONE), 0)
+        self.assertEqual(len(self.loaded()), 1)
+        done = self.expect(self.benchmark(*ONE, "--reload"), 0)
+        self.assertRegex(done.out, r"(?m)^Loading model\.\.\. \d+\.\ds, warm-up 2 requests$")
+        load = self.valid_results()[0]["velollm"]["measured"]["load_ms"]
+        self.assertGreater(load["median"], 20)  # a resident model answers within a few milliseconds
+
+    def test_prompt_longer_than_the_context(self):
+        done = self.benchmark("--prompt", "word " * 1500, *ONE[2:], "--num-ctx", "512")
+        self.assertIn(done.code, (1, 5), str(done))
+        told = done.out + done.err
+        self.assertIn("context", told)
+        self.assertIn("--num-ctx", told)
+        self.assertNotIn('{"error"', told, "the engine's JSON is no message")
+
+    def test_server_killed_while_measuring(self):
+        own = self.folder / "own"
+        own.mkdir()
+        engine = start_ollama(self.binary, own, OLLAMA_MODELS=str(self.shared / "models"))
+        self.addCleanup(engine.stop)
+        running = self.start("benchmark", "-m", MODEL, "--url", engine.url, "--prompt", "Tell a story", "--max-tokens", "60",
+                             "--iterations", "1000", "-o", self.results)
+        running.wait_for("Iteration 2/1000... ")
+        engine.stop(signal.SIGKILL)
+        done = running.finish(20)
+        self.assertIn(done.code, (3, 5), str(done))
+        self.assertTrue(done.err.startswith("Error: "), str(done))
+        self.assertIn("failed: ", done.out)
+        self.assertIn("Benchmark Summary", done.out)
+        element = self.valid_results()[0]
+        self.assertGreaterEqual(len(counted_samples(element)), 2)
+        self.assertGreaterEqual(element["velollm"]["errors"]["failed"], 1)
+
+    def test_interrupt_frees_the_server(self):
+        running = self.start("benchmark", "-m", MODEL, "--url", self.engine.url, "--prompt", "Tell a story", "--max-tokens",
+                             "2000", "--iterations", "3", "-o", self.results)
+        running.wait_for("Running benchmark: custom")
+        running.signal(signal.SIGINT)
+        self.expect(running.finish(10), 130)
+        self.expect(self.benchmark(*ONE), 0)
+
+
+class Ollama032(OllamaTests, CliTest):
+    binary = os.environ["VELOLLM_OLLAMA"]
+    version = "0.32.15"
+
+
+if os.environ.get("VELOLLM_OLLAMA_024"):
+    class Ollama024(OllamaTests, CliTest):
+        binary = os.environ["VELOLLM_OLLAMA_024"]
+        version = "0.24.0"
+
+
+if __name__ == "__main__":
+    unittest.main()
