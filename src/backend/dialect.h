@@ -53,8 +53,8 @@ const Dialect& ollama_dialect();
 const Dialect& llama_server_dialect();
 
 inline constexpr Ns kShortAnswer = std::chrono::seconds(5);
-/// Enough for a model of 100 GB from a slow disk.
-inline constexpr Ns kLoadAnswer = std::chrono::minutes(30);
+/// Loading may take this many time-outs: by default half an hour, enough for 100 GB from a slow disk.
+inline constexpr int kLoadPatience = 6;
 
 http::HttpRequest get(const Target& target, std::string_view path);
 http::HttpRequest post(const Target& target, std::string_view path, const base::JsonWriter& body);

@@ -52,6 +52,7 @@ Error transport_error(const Target& target, std::string_view name, const http::H
     const std::string& detail = response.end.detail;
     const std::string check = fmt::format("Is the address right? Check --url{}.",
                                           target.spec.backend == "ollama" ? " (or --ollama-url) and OLLAMA_HOST" : "");
+    if (response.interrupted) return {ErrorCode::kInterrupted, fmt::format("Stopped while waiting for {}", name), ""};
     if (response.timed_out) {
         return {ErrorCode::kUnreachable, fmt::format("{} at {} did not answer in time", name, url),
                 fmt::format("Something accepts connections there and says nothing. {}", check)};
@@ -68,7 +69,7 @@ Error transport_error(const Target& target, std::string_view name, const http::H
         case TransportFailure::kTls:
             return {ErrorCode::kUnreachable, fmt::format("No secure connection to {}: {}", url, detail),
                     "If the server speaks plain http, write http:// instead of https://.\n"
-                    "For a private certificate, name its file in SSL_CERT_FILE."};
+                    "For a private certificate, name its file: SSL_CERT_FILE=FILE.pem"};
         case TransportFailure::kNotHttp:
             return {ErrorCode::kFailed, fmt::format("What listens at {} is not {}: {}", url, name, detail), check};
         case TransportFailure::kBroken:

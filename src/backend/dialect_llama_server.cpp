@@ -89,7 +89,7 @@ Error not_llama_server(const Target& target, const HttpResponse& response) {
 /// Waits while the server says that it is loading its model.
 HttpResponse props_when_ready(const Target& target, const Caller& ask) {
     HttpResponse response;
-    for (Ns waited{0}; waited < kLoadAnswer; waited += std::chrono::milliseconds(200)) {
+    for (Ns waited{0}; waited < kLoadPatience * target.spec.timeout; waited += std::chrono::milliseconds(200)) {
         response = ask(get(target, "/props"), kShortAnswer);
         if (response.status != 503) break;
         ask.wait(std::chrono::milliseconds(200));
@@ -124,8 +124,7 @@ void read_models(const Target& target, const Caller& ask, TargetInfo& info) {
 
 Result<TargetInfo> describe(Target& target, const Caller& ask) {
     const HttpResponse response = props_when_ready(target, ask);
-    if (response.timed_out || response.end.failure != http::TransportFailure::kNone)
-        return transport_error(target, kName, response);
+    if (!response.arrived()) return transport_error(target, kName, response);
     JsonReader json;
     if (response.status != 200 || !json.parse(response.body) || !json.has("/default_generation_settings"))
         return not_llama_server(target, response);

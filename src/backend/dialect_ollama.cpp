@@ -139,8 +139,7 @@ Error not_ollama(const Target& target, const http::Caller& ask, const HttpRespon
 
 Result<std::string> server_version(const Target& target, const http::Caller& ask) {
     const HttpResponse response = ask(get(target, "/api/version"), kShortAnswer);
-    if (response.timed_out || response.end.failure != http::TransportFailure::kNone)
-        return transport_error(target, "Ollama", response);
+    if (!response.arrived()) return transport_error(target, "Ollama", response);
     JsonReader json;
     if (response.status != 200 || !json.parse(response.body) || !json.text("/version"))
         return not_ollama(target, ask, response);
@@ -184,8 +183,7 @@ Result<TargetInfo> describe(Target& target, const http::Caller& ask) {
     base::JsonWriter body;
     body.begin_object().field("model", target.spec.model).end_object();
     const HttpResponse shown = ask(post(target, "/api/show", body), kShortAnswer);
-    if (shown.timed_out || shown.end.failure != http::TransportFailure::kNone)
-        return transport_error(target, "Ollama", shown);
+    if (!shown.arrived()) return transport_error(target, "Ollama", shown);
     if (shown.status != 200) {
         Error error = refusal(target, shown.status, shown.body);
         if (error.code == ErrorCode::kModelNotFound)
@@ -240,9 +238,8 @@ HttpRequest load_request(const Target& target) {
 
 Result<LoadedModel> load(const Target& target, const http::Caller& ask) {
     const bool was_resident = resident(target, ask).has_value();
-    const HttpResponse response = ask(load_request(target), kLoadAnswer);
-    if (response.timed_out || response.end.failure != http::TransportFailure::kNone)
-        return transport_error(target, "Ollama", response);
+    const HttpResponse response = ask(load_request(target), kLoadPatience * target.spec.timeout);
+    if (!response.arrived()) return transport_error(target, "Ollama", response);
     if (response.status != 200) return refusal(target, response.status, response.body);
     LoadedModel model = resident(target, ask).value_or(LoadedModel{});
     model.was_resident = was_resident;
@@ -253,6 +250,7 @@ Result<void> unload(const Target& target, const http::Caller& ask) {
     base::JsonWriter json;
     json.begin_object().field("model", target.spec.model).field("stream", false).field("keep_alive", 0).end_object();
     const HttpResponse response = ask(post(target, "/api/generate", json), kShortAnswer);
+    if (!response.arrived()) return transport_error(target, "Ollama", response);
     if (response.status != 200) return refusal(target, response.status, response.body);
     // The answer comes before the memory is free; /api/ps tells when it is (measured: within 1.5 s).
     for (int look = 0; look < 100; ++look) {

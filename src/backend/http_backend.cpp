@@ -21,10 +21,7 @@ public:
     Reply(const Dialect& dialect, const Target& target, RequestId id, TokenSink& sink)
         : dialect_(dialect), target_(target), id_(id), sink_(sink) {}
 
-    void on_sending(http::StreamId, TimePoint at) override {
-        // libcurl sends again on a fresh connection when a kept one turns out to be closed: the last one counts.
-        sink_.on_sent(id_, at);
-    }
+    void on_sending(http::StreamId, TimePoint at) override { sink_.on_sent(id_, at); }
 
     void on_status(http::StreamId, TimePoint at, int status) override {
         status_ = status;
@@ -121,8 +118,13 @@ private:
 
 class HttpBackend final : public Backend {
 public:
-    HttpBackend(const Dialect& dialect, Target target, std::unique_ptr<http::HttpTransport> transport, Clock& clock)
-        : dialect_(dialect), target_(std::move(target)), transport_(std::move(transport)), clock_(clock) {}
+    HttpBackend(const Dialect& dialect, Target target, std::unique_ptr<http::HttpTransport> transport, Clock& clock,
+                std::function<bool()> stop)
+        : dialect_(dialect),
+          target_(std::move(target)),
+          transport_(std::move(transport)),
+          clock_(clock),
+          stop_(std::move(stop)) {}
 
     Result<TargetInfo> describe() override { return dialect_.describe(target_, ask()); }
 
@@ -137,7 +139,9 @@ public:
 
     void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
         auto reply = std::make_unique<Reply>(dialect_, target_, id, sink);
-        const http::StreamId stream = transport_->start(dialect_.generate(target_, prompt), *reply);
+        http::HttpRequest request = dialect_.generate(target_, prompt);
+        request.once = true;
+        const http::StreamId stream = transport_->start(request, *reply);
         open_[id] = {stream, std::move(reply)};
     }
 
@@ -159,20 +163,22 @@ private:
         std::unique_ptr<Reply> reply;
     };
 
-    http::Caller ask() { return {*transport_, clock_}; }
+    http::Caller ask() { return {*transport_, clock_, stop_}; }
 
     const Dialect& dialect_;
     Target target_;
     std::unique_ptr<http::HttpTransport> transport_;
     Clock& clock_;
+    std::function<bool()> stop_;
     std::map<RequestId, Open> open_;
 };
 
 }  // namespace
 
 std::unique_ptr<Backend> make_http_backend(const Dialect& dialect, Target target,
-                                           std::unique_ptr<http::HttpTransport> transport, Clock& clock) {
-    return std::make_unique<HttpBackend>(dialect, std::move(target), std::move(transport), clock);
+                                           std::unique_ptr<http::HttpTransport> transport, Clock& clock,
+                                           std::function<bool()> stop) {
+    return std::make_unique<HttpBackend>(dialect, std::move(target), std::move(transport), clock, std::move(stop));
 }
 
 }  // namespace velollm::backend

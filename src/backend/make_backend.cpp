@@ -71,7 +71,14 @@ Result<void> refuse_embedded_options(const TargetSpec& target) {
             : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
 }
 
-Result<std::unique_ptr<Backend>> make_ollama(Target target, const system::System& system, Clock& clock) {
+/// The transport with the certificates that the user's environment names, as the curl command has it.
+std::unique_ptr<http::HttpTransport> make_transport(const system::System& system, Clock& clock) {
+    const auto file = system.variable("CURL_CA_BUNDLE");
+    return http::make_curl_transport(clock, file ? *file : system.variable("SSL_CERT_FILE").value_or(""));
+}
+
+Result<std::unique_ptr<Backend>> make_ollama(Target target, const system::System& system, Clock& clock,
+                                             std::function<bool()> stop) {
     if (target.spec.model.empty()) target.spec.model = kDefaultModel;
     if (target.spec.url.empty()) {
         target.base = wire::resolve_ollama_host(system.variable("OLLAMA_HOST").value_or(""));
@@ -80,10 +87,12 @@ Result<std::unique_ptr<Backend>> make_ollama(Target target, const system::System
         if (!url) return url.error();
         target.base = *url;
     }
-    return make_http_backend(ollama_dialect(), std::move(target), http::make_curl_transport(clock), clock);
+    return make_http_backend(ollama_dialect(), std::move(target), make_transport(system, clock), clock,
+                             std::move(stop));
 }
 
-Result<std::unique_ptr<Backend>> make_llama_server(Target target, Clock& clock) {
+Result<std::unique_ptr<Backend>> make_llama_server(Target target, const system::System& system, Clock& clock,
+                                                   std::function<bool()> stop) {
     const EngineOptions& options = target.spec.options;
     if (options.num_ctx || options.num_batch || options.num_gpu || options.num_thread) {
         return Error{ErrorCode::kUsage, "llama-server takes its context, batch, threads and GPU layers when it starts",
@@ -92,7 +101,8 @@ Result<std::unique_ptr<Backend>> make_llama_server(Target target, Clock& clock) 
     const auto url = wire::parse_url(target.spec.url.empty() ? "localhost" : target.spec.url, kLlamaServerPort);
     if (!url) return url.error();
     target.base = *url;
-    return make_http_backend(llama_server_dialect(), std::move(target), http::make_curl_transport(clock), clock);
+    return make_http_backend(llama_server_dialect(), std::move(target), make_transport(system, clock), clock,
+                             std::move(stop));
 }
 
 }  // namespace
@@ -106,8 +116,8 @@ Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const sy
                                               std::function<bool()> interrupted) {
     if (target.backend == "embedded") return make_embedded(target, system, hardware, clock, std::move(interrupted));
     if (const auto fits = refuse_embedded_options(target); !fits) return fits.error();
-    if (target.backend == "ollama") return make_ollama({.spec = target}, system, clock);
-    if (target.backend == "llamacpp") return make_llama_server({.spec = target}, clock);
+    if (target.backend == "ollama") return make_ollama({.spec = target}, system, clock, std::move(interrupted));
+    if (target.backend == "llamacpp") return make_llama_server({.spec = target}, system, clock, std::move(interrupted));
     return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", target.backend),
                  "Known are ollama, llamacpp and embedded."};
 }

@@ -18,7 +18,7 @@ inline constexpr const char* kBundledModelName = "SmolLM2-135M-Instruct";
 /// Builds the backend that `target` names. Touches no server: a wrong address or a dead one shows in describe().
 ///
 /// Embedded: the model is a GGUF file, a name in the local Ollama store, or, when the caller named none, the default
-/// model. `interrupted` is asked during long computations in this process.
+/// model. `interrupted` is asked during everything that takes long: true ends it.
 Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const system::System& system,
                                               const Hardware& hardware, Clock& clock,
                                               std::function<bool()> interrupted);

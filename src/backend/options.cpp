@@ -8,23 +8,27 @@
 
 namespace velollm::backend {
 
-Result<void> take_environment(EngineOptions& options, const system::System& system) {
+Result<void> take_environment(TargetSpec& target, const system::System& system) {
+    if (target.backend == "llamacpp") return {};
+    EngineOptions& options = target.options;
     struct Row {
         const char* option;
         const char* variable;
         std::optional<int> EngineOptions::*field;
+        int least;
     };
-    for (const Row& row : {Row{"num_ctx", "OLLAMA_NUM_CTX", &EngineOptions::num_ctx},
-                           Row{"num_batch", "OLLAMA_NUM_BATCH", &EngineOptions::num_batch},
-                           Row{"num_gpu", "OLLAMA_NUM_GPU", &EngineOptions::num_gpu},
-                           Row{"num_thread", "OLLAMA_NUM_THREAD", &EngineOptions::num_thread}}) {
+    for (const Row& row : {Row{"num_ctx", "OLLAMA_NUM_CTX", &EngineOptions::num_ctx, 1},
+                           Row{"num_batch", "OLLAMA_NUM_BATCH", &EngineOptions::num_batch, 1},
+                           Row{"num_gpu", "OLLAMA_NUM_GPU", &EngineOptions::num_gpu, -1},
+                           Row{"num_thread", "OLLAMA_NUM_THREAD", &EngineOptions::num_thread, 1}}) {
         const auto text = system.variable(row.variable);
         if (!text || options.*row.field) continue;
         const auto number = base::parse_int(base::trim(*text));
-        if (!number || *number < -1 || *number > std::numeric_limits<int>::max()) {
-            return Error{ErrorCode::kUsage,
-                         fmt::format("{}={} is not a whole number", row.variable, base::one_line(*text)),
-                         fmt::format("Set it to a number, or: unset {}", row.variable)};
+        if (!number || *number < row.least || *number > std::numeric_limits<int>::max()) {
+            return Error{
+                ErrorCode::kUsage,
+                fmt::format("{}={} is not a whole number from {} on", row.variable, base::one_line(*text), row.least),
+                fmt::format("Set it to a number, or: unset {}", row.variable)};
         }
         options.*row.field = static_cast<int>(*number);
         options.origin[row.option] = row.variable;

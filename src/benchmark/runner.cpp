@@ -9,7 +9,7 @@ namespace velollm {
 struct BenchmarkRunner::State {
     explicit State(TargetSpec spec)
         : environment(system::this_system()),
-          options(backend::take_environment(spec.options, environment)),
+          options(backend::take_environment(spec, environment)),
           session(std::move(spec), environment, hardware::detect_this_machine(environment), clock, {}) {}
 
     system::SteadyClock clock;

@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <initializer_list>
 #include <limits>
 
 #include "backend/make_backend.h"
@@ -155,9 +157,33 @@ void build(Parser& parser) {
         "Start with: velollm benchmark -b embedded");
 }
 
+/// The value of the last of `names` among the words, in each form that CLI11 takes; nothing when none is there.
+std::optional<std::string> typed(const std::vector<std::string>& words, std::initializer_list<std::string> names) {
+    std::optional<std::string> found;
+    for (std::size_t i = 0; i < words.size(); ++i) {
+        for (const std::string& name : names) {
+            const bool long_name = name.starts_with("--");
+            if (words[i] == name) found = i + 1 < words.size() ? words[i + 1] : "";
+            if (long_name && words[i].starts_with(name + "=")) found = words[i].substr(name.size() + 1);
+            if (!long_name && words[i].starts_with(name) && words[i].size() > name.size()) found = words[i].substr(2);
+        }
+    }
+    return found;
+}
+
+/// Whether what was typed leaves no room for a setting of the file, though it is another option.
+bool overruled(const std::string& key, const std::vector<std::string>& words, const std::string& file_backend) {
+    if (key == "suite" || key == "prompt" || key == "name") return typed(words, {"--suite", "--prompt"}).has_value();
+    if (key != "url" && key != "ollama-url") return false;
+    // An address belongs to the server that the file means.
+    const auto backend = typed(words, {"-b", "--backend"});
+    return typed(words, {"--url", "--ollama-url"}) || (backend && *backend != file_backend);
+}
+
 /// Settings for the command that is about to run, as words of its command line.
-Result<std::vector<std::string>> settings_words(const std::string& explicit_file, const CLI::App& command,
+Result<std::vector<std::string>> settings_words(const std::vector<std::string>& arguments, const CLI::App& command,
                                                 const CLI::App& other, const system::System& system) {
+    const std::string explicit_file = typed(arguments, {"--config"}).value_or("");
     const bool asked = !explicit_file.empty();
     const std::filesystem::path file =
         asked ? explicit_file : (system::config_folder(system) / "velollm.json").string();
@@ -170,8 +196,12 @@ Result<std::vector<std::string>> settings_words(const std::string& explicit_file
     const auto settings = serde::read_settings(*text, file.string());
     if (!settings) return settings.error();
     std::vector<std::string> words;
+    std::string backend = "ollama";
+    for (const auto& [key, value] : *settings)
+        if (key == "backend") backend = value;
     for (const auto& [key, value] : *settings) {
         const std::string option = "--" + key;
+        if (overruled(key, arguments, backend)) continue;
         if (command.get_option_no_throw(option) != nullptr) {
             words.push_back(option + "=" + value);
         } else if (other.get_option_no_throw(option) == nullptr) {
@@ -186,16 +216,6 @@ Printed usage_error(const Error& error) {
     return {fmt::format("Error: {}\n  {}\n", error.message, error.hint), true, kUsageExit};
 }
 
-/// Follows CLI11's own rules for finding --config, so that it may stand anywhere and in both forms.
-std::string find_config(const std::vector<std::string>& arguments) {
-    std::string file;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-        if (arguments[i] == "--config" && i + 1 < arguments.size()) file = arguments[i + 1];
-        if (arguments[i].starts_with("--config=")) file = arguments[i].substr(9);
-    }
-    return file;
-}
-
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
     BenchmarkArgs& args = parser.benchmark_args;
@@ -205,6 +225,11 @@ Arguments finish(Parser& parser) {
                 {ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
         args.target.url = parser.ollama_url;
     }
+    const auto given = [&](const char* option) { return parser.benchmark->count(option) > 0; };
+    if (given("--prompt") && args.prompt.empty())
+        return usage_error({ErrorCode::kUsage, "--prompt is empty", "Write what to ask the model."});
+    if (given("--name") && !given("--prompt"))
+        return usage_error({ErrorCode::kUsage, "--name goes with --prompt", "A suite names its benchmarks itself."});
     if (!args.prompt.empty() && !args.suite.empty())
         return usage_error({ErrorCode::kUsage, "--prompt and --suite exclude one another", "Leave one of them out."});
     if (args.target.backend == "embedded" && !args.target.url.empty())
@@ -226,7 +251,7 @@ Arguments parse_arguments(std::vector<std::string> arguments, const system::Syst
         });
         if (command != arguments.end()) {
             const bool is_benchmark = *command == "benchmark";
-            const auto words = settings_words(find_config(arguments), is_benchmark ? *parser.benchmark : *parser.detect,
+            const auto words = settings_words(arguments, is_benchmark ? *parser.benchmark : *parser.detect,
                                               is_benchmark ? *parser.detect : *parser.benchmark, system);
             if (!words) return usage_error(words.error());
             arguments.insert(command + 1, words->begin(), words->end());

@@ -16,7 +16,7 @@ namespace velollm::cli {
 /// How to show things; the same in every command.
 struct OutputArgs {
     std::string output;  ///< empty: none; "-": standard output
-    std::string format = "text";
+    std::string format;  ///< empty: the command's own choice
     bool quiet = false;
     bool verbose = false;
     bool no_color = false;

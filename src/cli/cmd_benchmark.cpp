@@ -61,6 +61,7 @@ Result<Plan> make_plan(const BenchmarkArgs& args) {
     for (BenchmarkConfig& config : plan.configs) {
         config.max_tokens = args.max_tokens.value_or(config.max_tokens);
         config.iterations = args.iterations.value_or(config.iterations);
+        if (!args.target.model.empty()) config.model = args.target.model;
     }
     return plan;
 }
@@ -73,8 +74,7 @@ public:
           plan_(std::move(plan)),
           console_(style_of(args_.out, system)),
           progress_(stderr_is_terminal() && !args_.out.quiet),
-          session_(args_.target, system, hardware::detect_this_machine(system), clock_,
-                   [this] { return interrupted() || out_.closed(); }) {
+          session_(args_.target, system, hardware::detect_this_machine(system), clock_, [this] { return stopped(); }) {
         shared_.options = args_.target.options;
         shared_.hardware = session_.hardware();
         shared_.seed = args_.target.seed;
@@ -94,11 +94,18 @@ public:
         if (!done) return end(done.error());
         if (!shown) return end(shown.error());
         if (interrupted()) return exit_code(ErrorCode::kInterrupted);
+        if (unheard()) return 0;
         return all_valid() ? 0 : exit_code(ErrorCode::kNoValidResult);
     }
 
 private:
-    bool narrates() const { return args_.out.format == "text" && args_.out.output != "-" && !args_.out.quiet; }
+    /// The reader of standard output has gone, and nothing is to be written elsewhere: going on has no purpose.
+    bool unheard() const { return out_.closed() && (args_.out.output.empty() || args_.out.output == "-"); }
+    bool stopped() const { return interrupted() || unheard(); }
+
+    bool narrates() const {
+        return (args_.out.format.empty() || args_.out.format == "text") && args_.out.output != "-" && !args_.out.quiet;
+    }
 
     Result<void> say(const std::string& text) {
         progress_.clear();
@@ -106,7 +113,7 @@ private:
     }
 
     int end(const Error& error) {
-        if (error.code == ErrorCode::kInterrupted && out_.closed()) return 0;
+        if (error.code == ErrorCode::kInterrupted && unheard() && !interrupted()) return 0;
         return fail(console_, error);
     }
 
@@ -120,7 +127,7 @@ private:
                 model = config.model;
             }
             if (const auto measured = measure(config); !measured) return measured;
-            if (interrupted() || out_.closed()) break;
+            if (stopped()) break;
         }
         return {};
     }
@@ -135,6 +142,7 @@ private:
                                   : !config.model.empty()       ? config.model
                                   : !args_.target.model.empty() ? args_.target.model
                                                                 : kDefaultModel;
+        if (!connected && connected.error().code == ErrorCode::kUsage) return connected.error();
         const std::string engine = connected ? connected->display_name : engine_name();
         if (first) {
             if (const auto said = say(console_.opening(args_.target.backend, model)); !said) return said;
@@ -222,8 +230,7 @@ int cmd_benchmark(BenchmarkArgs args, const system::System& system) {
     const report::Console console(style_of(args.out, system));
     auto plan = make_plan(args);
     if (!plan) return fail(console, plan.error());
-    if (const auto taken = backend::take_environment(args.target.options, system); !taken)
-        return fail(console, taken.error());
+    if (const auto taken = backend::take_environment(args.target, system); !taken) return fail(console, taken.error());
     if (!args.out.output.empty() && args.out.output != "-") {
         if (const auto writable = system::check_writable(args.out.output); !writable)
             return fail(console, writable.error());

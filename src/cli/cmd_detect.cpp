@@ -16,7 +16,8 @@ int cmd_detect(const DetectArgs& args, const system::System& system) {
         const auto told = args.out.quiet ? Result<void>() : out.print(console.saved(args.out.output));
         return told ? 0 : fail(console, told.error());
     }
-    const bool as_json = args.json || args.out.format == "json" || args.out.output == "-" || !stdout_is_terminal();
+    const bool as_json = args.json || args.out.format == "json" || args.out.output == "-" ||
+                         (args.out.format.empty() && !stdout_is_terminal());
     const auto printed = out.print(as_json ? json : report::hardware_text(hardware));
     return printed ? 0 : fail(console, printed.error());
 }

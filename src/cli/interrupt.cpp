@@ -23,7 +23,11 @@ void install_signal_handlers() {
     action.sa_handler = take_signal;
     sigemptyset(&action.sa_mask);
     action.sa_flags = 0;  // no SA_RESTART: the signal has to end the wait for the network
-    for (const int number : {SIGINT, SIGTERM, SIGHUP}) sigaction(number, &action, nullptr);
+    for (const int number : {SIGINT, SIGTERM, SIGHUP}) {
+        struct sigaction before {};
+        sigaction(number, nullptr, &before);
+        if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // nohup wants hang-ups ignored
+    }
     std::signal(SIGPIPE, SIG_IGN);
 }
 

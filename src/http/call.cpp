@@ -1,8 +1,12 @@
+#include <algorithm>
+
 #include "http/transport.h"
 
 namespace velollm::http {
 namespace {
 
+/// Longest wait between two looks at the stop question.
+constexpr Ns kMaxWait = std::chrono::milliseconds(100);
 constexpr std::size_t kMaxBodyBytes = std::size_t{16} << 20U;
 
 struct Collector final : ByteSink {
@@ -31,19 +35,24 @@ HttpResponse Caller::operator()(const HttpRequest& request, Ns timeout) const {
     const TimePoint deadline = clock_.now() + timeout;
     const StreamId id = transport_.start(request, collector);
     while (!collector.ended) {
+        if (stop_ && stop_()) {
+            transport_.cancel(id);
+            collector.response.interrupted = true;
+            break;
+        }
         if (clock_.now() >= deadline || collector.response.too_large) {
             transport_.cancel(id);
             collector.response.timed_out = !collector.response.too_large;
             break;
         }
-        transport_.poll(deadline);
+        transport_.poll(std::min(deadline, clock_.now() + kMaxWait));
     }
     return collector.response;
 }
 
 void Caller::wait(Ns time) const {
     const TimePoint end = clock_.now() + time;
-    while (clock_.now() < end) transport_.poll(end);
+    while (clock_.now() < end && !(stop_ && stop_())) transport_.poll(end);
 }
 
 }  // namespace velollm::http

@@ -19,6 +19,13 @@ namespace {
 
 class CurlTransport;
 
+/// Whether the address is a loopback one by its looks. Everybody's http_proxy is meant for the world outside.
+bool on_this_machine(std::string_view url) {
+    const std::size_t start = url.find("://");
+    const std::string_view host = start == std::string_view::npos ? url : url.substr(start + 3);
+    return host.starts_with("localhost:") || host.starts_with("127.") || host.starts_with("[::1]");
+}
+
 struct Stream {
     StreamId id = 0;
     CurlTransport* owner = nullptr;
@@ -28,6 +35,8 @@ struct Stream {
     std::string body;
     std::array<char, CURL_ERROR_SIZE> error{};
     bool status_told = false;
+    bool once = false;
+    bool sent = false;
 };
 
 TransportFailure classify(CURLcode code) {
@@ -46,6 +55,7 @@ TransportFailure classify(CURLcode code) {
         case CURLE_WEIRD_SERVER_REPLY:
         case CURLE_HTTP2: return TransportFailure::kNotHttp;
         case CURLE_GOT_NOTHING:
+        case CURLE_ABORTED_BY_CALLBACK:  // ours, in before_request()
         case CURLE_PARTIAL_FILE:
         case CURLE_SEND_ERROR:
         case CURLE_RECV_ERROR: return TransportFailure::kBroken;
@@ -55,7 +65,7 @@ TransportFailure classify(CURLcode code) {
 
 class CurlTransport final : public HttpTransport {
 public:
-    explicit CurlTransport(Clock& clock) : clock_(clock) {
+    CurlTransport(Clock& clock, std::string ca_file) : clock_(clock), ca_file_(std::move(ca_file)) {
         static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
         (void)once;
         epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
@@ -80,6 +90,7 @@ public:
         stream.owner = this;
         stream.sink = &sink;
         stream.body = request.body;
+        stream.once = request.once;
         configure(stream, request);
         streams_.emplace(stream.id, std::move(owned));
         curl_multi_add_handle(multi_, stream.easy);
@@ -138,6 +149,8 @@ private:
         curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, &CurlTransport::before_request);
         curl_easy_setopt(easy, CURLOPT_PREREQDATA, &stream);
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "velollm");
+        if (!ca_file_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file_.c_str());
+        if (on_this_machine(request.url)) curl_easy_setopt(easy, CURLOPT_PROXY, "");
         for (const std::string& line : request.headers)
             stream.headers = curl_slist_append(stream.headers, line.c_str());
         if (request.method == "POST") {
@@ -211,6 +224,9 @@ private:
 
     static int before_request(void* context, char*, char*, int, int) {
         Stream& stream = *static_cast<Stream*>(context);
+        // libcurl sends again on a fresh connection when a kept one breaks before the answer. That would hide a
+        // failure.
+        if (std::exchange(stream.sent, true) && stream.once) return CURL_PREREQFUNC_ABORT;
         if (stream.sink != nullptr) stream.sink->on_sending(stream.id, stream.owner->clock_.now());
         return CURL_PREREQFUNC_OK;
     }
@@ -240,6 +256,7 @@ private:
     }
 
     Clock& clock_;
+    std::string ca_file_;
     int epoll_ = -1;
     CURLM* multi_ = nullptr;
     std::optional<TimePoint> timer_;  // when libcurl wants to be called though no socket is ready
@@ -250,8 +267,8 @@ private:
 
 }  // namespace
 
-std::unique_ptr<HttpTransport> make_curl_transport(Clock& clock) {
-    return std::make_unique<CurlTransport>(clock);
+std::unique_ptr<HttpTransport> make_curl_transport(Clock& clock, std::string ca_file) {
+    return std::make_unique<CurlTransport>(clock, std::move(ca_file));
 }
 
 }  // namespace velollm::http

@@ -3,6 +3,7 @@
 #include <velollm/time.h>
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,6 +17,8 @@ struct HttpRequest {
     std::string url;
     std::vector<std::string> headers;  ///< whole lines, "Name: value"
     std::string body;
+    /// Measured requests: never sent a second time behind our back, as happens when a kept connection breaks.
+    bool once = false;
     Ns connect_timeout = std::chrono::seconds(5);
 };
 
@@ -62,13 +65,19 @@ struct HttpResponse {
     std::string body;
     TransportEnd end;
     bool timed_out = false;
-    bool too_large = false;  ///< over 16 MiB: cut off, no answer of ours is that long
+    bool interrupted = false;  ///< the user asked to stop
+    bool too_large = false;    ///< over 16 MiB: cut off, no answer of ours is that long
+
+    /// The exchange came to its end, whatever its status.
+    bool arrived() const { return !timed_out && !interrupted && end.failure == TransportFailure::kNone; }
 };
 
 /// Whole exchanges, one after the other, over a transport that may be carrying streams beside them.
 class Caller {
 public:
-    Caller(HttpTransport& transport, Clock& clock) : transport_(transport), clock_(clock) {}
+    /// `stop` may be empty; true ends an exchange.
+    Caller(HttpTransport& transport, Clock& clock, const std::function<bool()>& stop)
+        : transport_(transport), clock_(clock), stop_(stop) {}
 
     /// Waits at most `timeout` for the end of the answer.
     HttpResponse operator()(const HttpRequest& request, Ns timeout) const;
@@ -78,6 +87,7 @@ public:
 private:
     HttpTransport& transport_;
     Clock& clock_;
+    const std::function<bool()>& stop_;
 };
 
 }  // namespace velollm::http

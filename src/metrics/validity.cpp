@@ -156,15 +156,19 @@ void check_requests(const Run& run, const RunContext& context, Findings& out) {
 void check_errors(const Run& run, Findings& out) {
     std::size_t attempts = 0;
     std::size_t failed = 0;
+    std::string remedy;
     for (const RequestRecord& r : run.requests) {
         if (r.outcome == Outcome::kCancelled) continue;
         ++attempts;
-        if (!ok(r)) ++failed;
+        if (ok(r)) continue;
+        ++failed;
+        if (remedy.empty()) remedy = r.error.hint.substr(0, r.error.hint.find('\n'));
     }
     if (failed == 0) return;
     const double share = static_cast<double>(failed) / static_cast<double>(attempts);
     add(out, "errors", share > kThresholds.errors_invalid ? Level::kInvalid : Level::kSuspect,
-        fmt::format("{} of {} requests failed", failed, attempts), "Look at the server's log.");
+        fmt::format("{} of {} requests failed", failed, attempts),
+        remedy.empty() ? "Look at the server's log." : remedy);
 }
 
 void check_against_server(const Run& run, const RunContext& context, Findings& out) {

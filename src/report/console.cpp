@@ -60,7 +60,8 @@ std::string loading_text(const Context& context) {
     const std::string what = loaded.was_resident.value_or(false)
                                  ? "Model already in memory"
                                  : fmt::format("Loading model... {:.1f}s", to_seconds(loaded.took));
-    return fmt::format("{}, warm-up {} requests\n", what, context.warm_up_requests);
+    return fmt::format("{}, warm-up {} request{}\n", what, context.warm_up_requests,
+                       context.warm_up_requests == 1 ? "" : "s");
 }
 
 }  // namespace
@@ -149,8 +150,6 @@ std::string Console::summary(const std::vector<BenchmarkResult>& results) const 
         }
         text += fmt::format("  Tokens/s: {:.1f}\n  TTFT: {:.1f}ms\n", result.tokens_per_second,
                             result.time_to_first_token_ms);
-        if (const Distribution* decode = result.summary.find("decode_tps"))
-            text += fmt::format("  Decode: {:.1f} tok/s\n", decode->median);
         text += fmt::format("  Total tokens: {}\n  Total time: {:.1f}s\n\n", result.total_tokens,
                             result.total_time_ms / 1000.0);
     }

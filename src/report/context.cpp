@@ -3,6 +3,8 @@
 namespace velollm::report {
 
 std::string_view status_of(const BenchmarkResult& result) {
+    // Stopped before anything had ended: nothing has failed.
+    if (result.run.interrupted && result.summary.attempted == 0) return "partial";
     if (result.summary.samples.empty()) return "failed";
     if (result.run.interrupted) return "partial";
     return result.summary.verdict == Verdict::kInvalid ? "invalid" : "ok";

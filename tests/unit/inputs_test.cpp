@@ -75,14 +75,15 @@ TEST(Settings, AreOptionNamesWithPlainValues) {
 }
 
 TEST(Environment, TheGuidesVariablesBecomeOptionsAndKeepTheirNames) {
-    EngineOptions options;
+    TargetSpec target;
+    EngineOptions& options = target.options;
     options.num_batch = 64;
     const system::System system{.env = {{"OLLAMA_NUM_CTX", "4096"},
                                         {"OLLAMA_NUM_BATCH", "512"},
                                         {"OLLAMA_NUM_GPU", " 99 "},
                                         {"OLLAMA_NUM_THREAD", ""},
                                         {"OLLAMA_KEEP_ALIVE", "5m"}}};
-    ASSERT_TRUE(backend::take_environment(options, system));
+    ASSERT_TRUE(backend::take_environment(target, system));
     EXPECT_EQ(options.num_ctx, 4096);
     EXPECT_EQ(options.num_batch, 64) << "a flag wins";
     EXPECT_EQ(options.num_gpu, 99);
@@ -94,9 +95,9 @@ TEST(Environment, TheGuidesVariablesBecomeOptionsAndKeepTheirNames) {
 }
 
 TEST(Environment, AValueThatIsNoNumberIsAnErrorAndNoSilentDefault) {
-    for (const char* wrong : {"4k", "1.5", "99999999999", "-2"}) {
-        EngineOptions options;
-        const auto taken = backend::take_environment(options, {.env = {{"OLLAMA_NUM_CTX", wrong}}});
+    for (const char* wrong : {"4k", "1.5", "99999999999", "-2", "0"}) {
+        TargetSpec target;
+        const auto taken = backend::take_environment(target, {.env = {{"OLLAMA_NUM_CTX", wrong}}});
         ASSERT_FALSE(taken) << wrong;
         EXPECT_NE(taken.error().message.find("OLLAMA_NUM_CTX"), std::string::npos);
     }
