@@ -22,7 +22,10 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
     // A fixed amount of work, and none of it from the prompt cache.
     json.field("ignore_eos", true).field("cache_prompt", false);
     json.field("stream", true).field("return_tokens", true).end_object();
-    return post(target, "/completion", json);
+    HttpRequest request = post(target, "/completion", json);
+    // It promises to keep the connection and closes it now and then behind a stream: the next request would be lost.
+    request.fresh = true;
+    return request;
 }
 
 /// timings.*_ms are doubles.

@@ -150,6 +150,10 @@ private:
         curl_easy_setopt(easy, CURLOPT_PREREQDATA, &stream);
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "velollm");
         if (!ca_file_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file_.c_str());
+        if (request.fresh) {
+            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+        }
         if (on_this_machine(request.url)) curl_easy_setopt(easy, CURLOPT_PROXY, "");
         for (const std::string& line : request.headers)
             stream.headers = curl_slist_append(stream.headers, line.c_str());

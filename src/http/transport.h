@@ -19,6 +19,8 @@ struct HttpRequest {
     std::string body;
     /// Measured requests: never sent a second time behind our back, as happens when a kept connection breaks.
     bool once = false;
+    /// On a connection of its own, which ends with it.
+    bool fresh = false;
     Ns connect_timeout = std::chrono::seconds(5);
 };
 
