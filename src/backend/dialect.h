@@ -66,9 +66,6 @@ std::string error_text(std::string_view body);
 /// A request that failed before any status came, in the words of cli.md: what was tried, what came back, what to do.
 Error transport_error(const Target& target, std::string_view display_name, const http::HttpResponse& response);
 
-/// Up to three of `names`, those nearest to `wanted` in spelling first.
-std::vector<std::string> nearest_names(const std::vector<std::string>& names, const std::string& wanted);
-
 /// The hint of a "model not found", a line each: how to get it (may be empty), what is nearest, how to list them.
 std::string model_hint(std::string_view get_it, const std::vector<std::string>& names, const std::string& wanted);
 

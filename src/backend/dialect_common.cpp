@@ -82,25 +82,13 @@ Error transport_error(const Target& target, std::string_view name, const http::H
     return {ErrorCode::kFailed, fmt::format("The request to {} failed: {}", url, detail), check};
 }
 
-std::vector<std::string> nearest_names(const std::vector<std::string>& names, const std::string& wanted) {
-    std::vector<std::string> sorted = names;
-    const auto distance = [&](const std::string& name) {
-        return base::edit_distance(base::lower(name), base::lower(wanted));
-    };
-    std::stable_sort(sorted.begin(), sorted.end(),
-                     [&](const std::string& a, const std::string& b) { return distance(a) < distance(b); });
-    if (sorted.size() > 3) sorted.resize(3);
-    return sorted;
-}
-
 std::string model_hint(std::string_view get_it, const std::vector<std::string>& names, const std::string& wanted) {
     std::string hint(get_it);
-    const std::vector<std::string> near = nearest_names(names, wanted);
-    if (near.empty()) return hint;
+    if (names.empty()) return hint;
     if (!hint.empty()) hint += '\n';
-    hint += "Or take one that is there:  ";
-    for (std::size_t i = 0; i < near.size(); ++i) hint += (i == 0 ? "" : ", ") + near[i];
-    if (names.size() > near.size()) hint += fmt::format(" (and {} more)", names.size() - near.size());
+    hint += "Or take one that is there:  " + base::nearest_names(wanted, names, false);
+    constexpr std::size_t kShown = 3;
+    if (names.size() > kShown) hint += fmt::format(" (and {} more)", names.size() - kShown);
     return hint;
 }
 

@@ -63,6 +63,23 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     return row.back();
 }
 
+std::string nearest_names(std::string_view wanted, const std::vector<std::string>& names, bool similar_only) {
+    const std::string folded = lower(wanted);
+    std::vector<std::pair<std::size_t, std::string_view>> ranked;
+    for (const std::string& name : names) {
+        const std::size_t distance = edit_distance(folded, lower(name));
+        const bool similar = distance <= std::max(folded.size(), name.size()) / 2;
+        if (similar || !similar_only) ranked.emplace_back(distance, name);
+    }
+    std::sort(ranked.begin(), ranked.end());
+    std::string out;
+    for (std::size_t i = 0; i < std::min<std::size_t>(ranked.size(), 3); ++i) {
+        if (i > 0) out += ", ";
+        out += ranked[i].second;
+    }
+    return out;
+}
+
 std::uint64_t fnv1a(std::string_view text, std::uint64_t hash) {
     for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ULL;
     return hash;

@@ -19,6 +19,10 @@ std::optional<double> parse_double(std::string_view text);
 /// Number of single-character edits that turn `a` into `b`: orders the names offered for a misspelt one.
 std::size_t edit_distance(std::string_view a, std::string_view b);
 
+/// At most three of `names`, those that look most like `wanted` first, joined with commas. `similar_only`: none that
+/// shares little with it, where such an offer would only distract.
+std::string nearest_names(std::string_view wanted, const std::vector<std::string>& names, bool similar_only);
+
 /// FNV-1a over `text`, continuing from `hash`: feeding a text in pieces gives the same as at once.
 constexpr std::uint64_t kFnvStart = 14695981039346656037ULL;
 std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = kFnvStart);

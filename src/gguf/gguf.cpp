@@ -9,7 +9,7 @@
 #include <system_error>
 #include <vector>
 
-#include "gguf/nearest.h"
+#include "base/text.h"
 
 namespace velollm::gguf {
 namespace fs = std::filesystem;
@@ -37,7 +37,7 @@ std::vector<std::string> gguf_files(const fs::path& folder) {
 }
 
 Error missing(const fs::path& path) {
-    const std::string near = nearest_names(path.filename().string(), gguf_files(path.parent_path()));
+    const std::string near = base::nearest_names(path.filename().string(), gguf_files(path.parent_path()), true);
     return {ErrorCode::kModelNotFound, fmt::format("Model file not found: {}", path.string()),
             near.empty() ? "Check the path." : fmt::format("Did you mean {}?", near)};
 }

@@ -7,7 +7,6 @@
 #include <system_error>
 
 #include "base/text.h"
-#include "gguf/nearest.h"
 
 namespace velollm::gguf {
 namespace fs = std::filesystem;
@@ -90,7 +89,7 @@ Error not_found(const std::vector<fs::path>& stores, const StoreName& name) {
         return {ErrorCode::kModelNotFound, fmt::format("Model not found: {}; no Ollama store in {}", name.text(), all),
                 "Give the path of a GGUF file, or set OLLAMA_MODELS to the folder of Ollama's models."};
     std::string hint = fmt::format("ollama pull {}", name.text());
-    if (const std::string near = nearest_names(name.text(), list_models(stores)); !near.empty())
+    if (const std::string near = base::nearest_names(name.text(), list_models(stores), true); !near.empty())
         hint += fmt::format("\nModels with a similar name: {}", near);
     return {ErrorCode::kModelNotFound, fmt::format("Model not found: {} (in {})", name.text(), existing), hint};
 }

@@ -51,6 +51,13 @@ TEST(Text, EditDistanceCountsTheFewestEdits) {
     EXPECT_EQ(edit_distance("llama3.2:3b", "llama3.2:3b"), 0u);
 }
 
+TEST(Text, OffersTheThreeNearestNames) {
+    const std::vector<std::string> names{"llama3:8b", "qwen3:30b-a3b", "LLAMA3.1:8b", "llama3.3:70b", "llama3.2:1b"};
+    EXPECT_EQ(nearest_names("llama3.2:3b", names, true), "llama3.2:1b, LLAMA3.1:8b, llama3.3:70b");
+    EXPECT_EQ(nearest_names("phi4", names, true), "");
+    EXPECT_FALSE(nearest_names("phi4", names, false).empty()) << "where anything helps, the nearest are named";
+}
+
 TEST(Text, OneLineNeverCutsACharacterOrKeepsAControlOne) {
     EXPECT_EQ(one_line(" a\nb\x1b[0m "), "a b [0m");
     EXPECT_EQ(one_line("\xC3\xA9\xC3\xA9", 3), "\xC3\xA9...");

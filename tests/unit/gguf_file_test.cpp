@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "gguf/gguf.h"
-#include "gguf/nearest.h"
 #include "gguf/size_text.h"
 #include "gguf/tensor_types.h"
 #include "support/gguf_writer.h"
@@ -89,12 +88,6 @@ TEST(GgufFile, SizesReadAsOnDownloadPages) {
     EXPECT_EQ(size_text(999'950), "1.0 MB");
     EXPECT_EQ(size_text(100'000'000), "100.0 MB");
     EXPECT_EQ(size_text(~0ULL), "18.4 EB");
-}
-
-TEST(GgufFile, OffersTheThreeNearestNames) {
-    const std::vector<std::string> names{"llama3:8b", "qwen3:30b-a3b", "LLAMA3.1:8b", "llama3.3:70b", "llama3.2:1b"};
-    EXPECT_EQ(nearest_names("llama3.2:3b", names), "llama3.2:1b, LLAMA3.1:8b, llama3.3:70b");
-    EXPECT_EQ(nearest_names("phi4", names), "");
 }
 
 TEST(GgufFile, ReadsAHeaderLongerThanItsFirstRead) {
