@@ -50,7 +50,7 @@ def embedded(options):
 
 def llama_bench(options):
     text = output_of([options.llama_bench, "-m", options.model, "-p", "0", "-n", str(options.tokens), "-r", "1",
-                      "-t", str(options.threads), "-o", "json"])
+                      "-d", str(options.depth), "-t", str(options.threads), "-o", "json"])
     return json.loads(text)[0]["avg_ts"]
 
 
@@ -106,11 +106,13 @@ def main():
     parser.add_argument("--pairs", type=int, default=10)
     parser.add_argument("--threads", type=int, help="default: what 'velollm detect' says is usable")
     parser.add_argument("--tokens", type=int, default=128)
+    parser.add_argument("--depth", type=int, default=0,
+                        help="context that llama-bench starts with; 30 is what the prompt gives velollm")
     options = parser.parse_args()
     if not options.llama_bench or not options.model:
         sys.exit("llama-bench or the model is missing: run scripts/setup, or name them.")
     options.threads = options.threads or usable_threads(options.velollm)
-    print(f"{options.tokens} tokens, {options.threads} threads, load of this machine before: {load_average():.2f}")
+    print(f"{options.tokens} tokens, {options.threads} threads, llama-bench at depth {options.depth}, load of this machine before: {load_average():.2f}")
     show(measure(options))
 
 
