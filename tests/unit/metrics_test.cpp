@@ -242,6 +242,23 @@ TEST(Summary, AClientThatDisagreesWithTheServerSaysSo) {
         << find(summary, "client_server_mismatch")->message;
 }
 
+TEST(Summary, AServerThatLeavesPartOfItsTimeOutIsNoReasonForDoubt) {
+    // Ollama 0.24: eval_duration without sampling, total_duration with it.
+    RequestRecord r = good_request(64, 100ms, 10ms);
+    r.server.eval = 610ms;
+    r.server.prompt_eval = 70ms;
+    r.server.load = 30ms;
+    r.server.total = 70ms + 30ms + 632ms;
+    const Summary explained = summarize(run_of({r}), {.prompt = {}, .gpu_share = {}, .engine = "Ollama"});
+    ASSERT_NE(find(explained, "client_server_mismatch"), nullptr);
+    EXPECT_EQ(find(explained, "client_server_mismatch")->level, Level::kNote);
+    EXPECT_NE(find(explained, "client_server_mismatch")->message.find("Ollama's own decode speed reads 3.3 % higher"),
+              std::string::npos)
+        << find(explained, "client_server_mismatch")->message;
+    r.server.total = 70ms + 30ms + 610ms;  // then it is the client that lost time
+    EXPECT_EQ(find(summarize(run_of({r}), {}), "client_server_mismatch")->level, Level::kSuspect);
+}
+
 TEST(Summary, PartOnTheGpuIsMarked) {
     const auto run = run_of({good_request(10, 100ms, 10ms)});
     EXPECT_NE(find(summarize(run, {.prompt = {}, .gpu_share = 0.5}), "partial_offload"), nullptr);
