@@ -129,6 +129,15 @@ TEST(OllamaStream, ToolCallsAreTokens) {
     EXPECT_EQ(metric(r, "ttfo_ms"), -1.0);
 }
 
+TEST(OllamaStream, PatienceCountsFromTheSendingAndNotFromTheWaitForAConnection) {
+    // 40 s to connect and 40 s to the first token: each below the minute that replay() allows.
+    const RequestRecord r = replay(
+        ollama_dialect(), {.sending = 40s, .header = 80s, .chunks = {{80s, token("a")}, {81s, final_record(1)}}});
+    EXPECT_EQ(r.outcome, Outcome::kOk);
+    ASSERT_FALSE(r.events.empty());
+    EXPECT_EQ(r.events.front().at, Ns(40s)) << "connecting is no part of the time to first token";
+}
+
 TEST(OllamaRequest, CarriesTheOptionsAndForbidsSilentTruncation) {
     Target target = test::target_of(ollama_dialect());
     target.spec.options = {.num_ctx = 4096, .num_thread = 2, .keep_alive = "5m"};
