@@ -197,6 +197,7 @@ private:
             TransportEnd end{classify(code), {}};
             if (code != CURLE_OK)
                 end.detail = base::one_line(stream.error[0] != '\0' ? stream.error.data() : curl_easy_strerror(code));
+            if (code == CURLE_ABORTED_BY_CALLBACK) end.detail = "the kept connection broke before the answer began";
             ByteSink* sink = stream.sink;
             const StreamId id = stream.id;
             release(stream);
