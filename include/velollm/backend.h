@@ -29,6 +29,7 @@ struct TokenEvent {
     TokenKind kind = TokenKind::kContent;
     std::string_view text;               ///< valid during the call
     std::optional<std::int64_t> tokens;  ///< exact number of tokens in this event, where the engine can say it
+    bool running_count = false;          ///< `tokens` is the difference of a server's running count
 };
 
 enum class Outcome {
@@ -44,11 +45,14 @@ enum class FinishReason { kUnknown, kLength, kStop, kOther };
 
 /// What the server says of one request. Absent means that it did not say; it is never 0 instead.
 struct ServerReport {
-    std::optional<std::int64_t> prompt_tokens;  ///< whole prompt, cached part included
-    std::optional<std::int64_t> cached_tokens;  ///< part of it that was not evaluated again
-    std::optional<std::int64_t> output_tokens;  ///< generated tokens, an end token included
-    std::optional<std::int64_t> hidden_tokens;  ///< of them, at the end and carried by no event, e.g. the end token
-    std::optional<Ns> load;                     ///< waiting for the model to be in memory
+    std::optional<std::int64_t> prompt_tokens;     ///< whole prompt, cached part included
+    std::optional<std::int64_t> cached_tokens;     ///< part of it that was not evaluated again
+    std::optional<std::int64_t> output_tokens;     ///< generated tokens, an end token included
+    std::optional<std::int64_t> hidden_tokens;     ///< of them, at the end and carried by no event, e.g. the end token
+    std::optional<std::int64_t> reasoning_tokens;  ///< of them, thought before the answer
+    std::optional<std::int64_t> draft_tokens;      ///< proposed by speculative decoding
+    std::optional<std::int64_t> accepted_tokens;   ///< of them, kept
+    std::optional<Ns> load;                        ///< waiting for the model to be in memory
     std::optional<Ns> prompt_eval;
     std::optional<Ns> eval;  ///< from the first to the last generated token
     std::optional<Ns> total;
@@ -65,8 +69,9 @@ struct Completion {
 /// Receives what happens to a request, on the thread that polls, in time order.
 struct TokenSink {
     virtual ~TokenSink() = default;
-    /// The request is about to be handed to the engine: connected, nothing sent yet.
-    virtual void on_sent(RequestId, TimePoint) = 0;
+    /// The request is about to be handed to the engine: connected, nothing sent yet. `connecting` is what making the
+    /// connection took before; absent when a kept one is used or none is needed.
+    virtual void on_sent(RequestId, TimePoint, std::optional<Ns> connecting) = 0;
     virtual void on_first_byte(RequestId, TimePoint) = 0;
     virtual void on_tokens(RequestId, TimePoint, const TokenEvent&) = 0;
     /// Exactly once per started request, as its last call. Not called for a cancelled one.

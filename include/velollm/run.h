@@ -13,9 +13,11 @@ namespace velollm {
 /// Who counted the output tokens, best first (method 1.2).
 enum class TokenSource {
     kNone,
-    kPerEvent,  ///< exact for every event: A, B
-    kServer,    ///< exact total from the final record: C
-    kChunks,    ///< number of token events, an estimate: E
+    kPerEvent,      ///< A: exact for every event, the engine's own tokens
+    kRunningCount,  ///< B: exact for every event, differences of the server's running count
+    kServer,        ///< C: exact total from the final record
+    kRetokenized,   ///< D: the answer's text cut into tokens again; an estimate
+    kChunks,        ///< E: number of token events; an estimate
 };
 
 /// One event that carried tokens, `at` after the request was sent.
@@ -23,13 +25,15 @@ struct TokenStamp {
     Ns at{};
     std::optional<std::int64_t> tokens;
     TokenKind kind = TokenKind::kContent;
+    bool running_count = false;  ///< `tokens` is a difference of the server's running count
 };
 
 /// What happened to one request, raw. Times are offsets from `sent`; absent means that it never happened.
 struct RequestRecord {
     RequestId id = 0;
-    Ns scheduled{};  ///< offset from the start of the run: when the plan said "send"
-    Ns sent{};       ///< offset from the start of the run: when it was sent
+    Ns scheduled{};             ///< offset from the start of the run: when the plan said "send"
+    Ns sent{};                  ///< offset from the start of the run: when it was sent
+    std::optional<Ns> connect;  ///< what connecting took, before `sent`; absent on a kept connection
     std::optional<Ns> first_byte;
     std::vector<TokenStamp> events;
     std::optional<Ns> done;

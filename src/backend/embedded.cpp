@@ -281,7 +281,7 @@ private:
 
     void begin(Active& request) {
         request.begun = true;
-        request.sink->on_sent(request.id, clock_.now());
+        request.sink->on_sent(request.id, clock_.now(), std::nullopt);
         request.tokens = tokenize(templated(request.prompt.text));
         request.eval_begin = clock_.now();
         const auto needed = static_cast<std::int64_t>(request.tokens.size()) + request.prompt.max_tokens;

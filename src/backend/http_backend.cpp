@@ -21,7 +21,9 @@ public:
     Reply(const Dialect& dialect, const Target& target, RequestId id, TokenSink& sink)
         : dialect_(dialect), target_(target), id_(id), sink_(sink) {}
 
-    void on_sending(http::StreamId, TimePoint at) override { sink_.on_sent(id_, at); }
+    void on_sending(http::StreamId, TimePoint at, std::optional<Ns> connecting) override {
+        sink_.on_sent(id_, at, connecting);
+    }
 
     void on_status(http::StreamId, TimePoint at, int status) override {
         status_ = status;
@@ -63,7 +65,10 @@ private:
         dialect_.read_event(json_, meaning);
         if (meaning.tokens) {
             any_token_ = true;
-            if (meaning.running_tokens) meaning.tokens->tokens = *meaning.running_tokens - counted_;
+            if (meaning.running_tokens) {
+                meaning.tokens->tokens = *meaning.running_tokens - counted_;
+                meaning.tokens->running_count = true;
+            }
             counted_ = meaning.running_tokens.value_or(counted_);
             sink_.on_tokens(id_, at, *meaning.tokens);
         }

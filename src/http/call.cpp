@@ -13,7 +13,7 @@ struct Collector final : ByteSink {
     HttpResponse response;
     bool ended = false;
 
-    void on_sending(StreamId, TimePoint) override {}
+    void on_sending(StreamId, TimePoint, std::optional<Ns>) override {}
     void on_status(StreamId, TimePoint, int status) override { response.status = status; }
     void on_bytes(StreamId, TimePoint, std::string_view bytes) override {
         if (response.body.size() + bytes.size() > kMaxBodyBytes) {

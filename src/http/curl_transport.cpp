@@ -227,12 +227,25 @@ private:
         return count;
     }
 
+    /// From the start of the transfer until the connection stood, TLS included; nothing when it stood already.
+    static std::optional<Ns> connecting_time(CURL* easy) {
+        long connects = 0;
+        curl_off_t tcp_us = 0;
+        curl_off_t tls_us = 0;
+        curl_easy_getinfo(easy, CURLINFO_NUM_CONNECTS, &connects);
+        if (connects == 0) return std::nullopt;
+        curl_easy_getinfo(easy, CURLINFO_CONNECT_TIME_T, &tcp_us);
+        curl_easy_getinfo(easy, CURLINFO_APPCONNECT_TIME_T, &tls_us);
+        return std::chrono::microseconds(std::max(tcp_us, tls_us));
+    }
+
     static int before_request(void* context, char*, char*, int, int) {
         Stream& stream = *static_cast<Stream*>(context);
         // libcurl sends again on a fresh connection when a kept one breaks before the answer. That would hide a
         // failure.
         if (std::exchange(stream.sent, true) && stream.once) return CURL_PREREQFUNC_ABORT;
-        if (stream.sink != nullptr) stream.sink->on_sending(stream.id, stream.owner->clock_.now());
+        if (stream.sink != nullptr)
+            stream.sink->on_sending(stream.id, stream.owner->clock_.now(), connecting_time(stream.easy));
         return CURL_PREREQFUNC_OK;
     }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -44,8 +45,9 @@ struct TransportEnd {
 /// anybody looks at them.
 struct ByteSink {
     virtual ~ByteSink() = default;
-    /// Connected, and about to write the first byte of the request.
-    virtual void on_sending(StreamId, TimePoint) = 0;
+    /// Connected, and about to write the first byte of the request. `connecting`: name, TCP and TLS; absent when the
+    /// connection was kept from an earlier request.
+    virtual void on_sending(StreamId, TimePoint, std::optional<Ns> connecting) = 0;
     virtual void on_status(StreamId, TimePoint, int status) = 0;
     virtual void on_bytes(StreamId, TimePoint, std::string_view) = 0;
     /// Exactly once, last; not for a cancelled stream.

@@ -62,11 +62,12 @@ std::vector<RequestRecord> Recorder::take_done() {
     return std::exchange(done_, {});
 }
 
-void Recorder::on_sent(RequestId id, TimePoint at) {
+void Recorder::on_sent(RequestId id, TimePoint at, std::optional<Ns> connecting) {
     Open* open = find(id);
     if (open == nullptr) return;
     open->sent = open->progress = at;
     open->record.sent = at - run_begin_;
+    open->record.connect = connecting;
 }
 
 void Recorder::on_first_byte(RequestId id, TimePoint at) {
@@ -80,7 +81,7 @@ void Recorder::on_tokens(RequestId id, TimePoint at, const TokenEvent& event) {
     if (open == nullptr) return;
     RequestRecord& record = open->record;
     open->progress = at;
-    record.events.push_back({at - open->sent, event.tokens, event.kind});
+    record.events.push_back({at - open->sent, event.tokens, event.kind, event.running_count});
     record.text_hash = base::fnv1a(event.text, record.text_hash);
     record.text_bytes += static_cast<std::int64_t>(event.text.size());
     if (live_ != nullptr) {

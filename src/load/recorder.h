@@ -27,7 +27,7 @@ public:
     std::optional<TimePoint> oldest_progress() const;
     std::vector<RequestRecord> take_done();
 
-    void on_sent(RequestId, TimePoint) override;
+    void on_sent(RequestId, TimePoint, std::optional<Ns> connecting) override;
     void on_first_byte(RequestId, TimePoint) override;
     void on_tokens(RequestId, TimePoint, const TokenEvent&) override;
     void on_done(RequestId, TimePoint, const Completion&) override;

@@ -3,17 +3,14 @@
 #include <algorithm>
 
 namespace velollm::metrics {
-namespace {
-
 bool every_event_counted(const RequestRecord& record) {
     return !record.events.empty() && std::all_of(record.events.begin(), record.events.end(),
                                                  [](const TokenStamp& event) { return event.tokens.has_value(); });
 }
 
-}  // namespace
-
 TokenSource token_source(const RequestRecord& record) {
-    if (every_event_counted(record)) return TokenSource::kPerEvent;
+    if (every_event_counted(record))
+        return record.events.front().running_count ? TokenSource::kRunningCount : TokenSource::kPerEvent;
     if (record.server.output_tokens) return TokenSource::kServer;
     return record.events.empty() ? TokenSource::kNone : TokenSource::kChunks;
 }

@@ -6,6 +6,9 @@
 
 namespace velollm::metrics {
 
+/// The tokens of each event are known: levels A and B of TokenSource.
+bool every_event_counted(const RequestRecord& record);
+
 /// Who counted the tokens of this request.
 TokenSource token_source(const RequestRecord& record);
 

@@ -99,7 +99,7 @@ MetricValue has_gaps(const RequestRecord& r) {
 /// A gap of k tokens is k gaps of a k-th each; only where the engine counts every event.
 std::vector<double> token_gaps_ms(const RequestRecord& r) {
     std::vector<double> gaps;
-    if (token_source(r) != TokenSource::kPerEvent) return gaps;
+    if (!every_event_counted(r)) return gaps;
     for (std::size_t i = 1; i < r.events.size(); ++i) {
         const std::int64_t tokens = *r.events[i].tokens;
         const double gap =
@@ -110,7 +110,7 @@ std::vector<double> token_gaps_ms(const RequestRecord& r) {
 }
 
 MetricValue has_token_gaps(const RequestRecord& r) {
-    if (token_source(r) != TokenSource::kPerEvent) return {{}, "the engine doesn't count the tokens of each event"};
+    if (!every_event_counted(r)) return {{}, "the engine doesn't count the tokens of each event"};
     return has_gaps(r);
 }
 

@@ -24,14 +24,21 @@ std::string_view level_name(Level level) {
 
 /// In the words of the schema; the finer levels of method 1.2 stand in `token_source`.
 std::string_view token_method(TokenSource source) {
-    return source == TokenSource::kChunks ? "chunks" : source == TokenSource::kNone ? "estimated" : "server";
+    switch (source) {
+        case TokenSource::kNone: return "estimated";
+        case TokenSource::kRetokenized: return "client-tokenizer";
+        case TokenSource::kChunks: return "chunks";
+        default: return "server";
+    }
 }
 
 std::string_view token_source_name(TokenSource source) {
     switch (source) {
         case TokenSource::kNone: return "none";
         case TokenSource::kPerEvent: return "per_event";
+        case TokenSource::kRunningCount: return "running_count";
         case TokenSource::kServer: return "server_total";
+        case TokenSource::kRetokenized: return "retokenized";
         case TokenSource::kChunks: return "chunks";
     }
     return "";

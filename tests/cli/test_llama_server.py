@@ -38,7 +38,7 @@ class LlamaServer(CliTest):
         velollm = element["velollm"]
         self.assertEqual(velollm["status"], "ok")
         self.assertEqual(velollm["workload"]["prompt_cache"], "cold")
-        self.assertEqual(velollm["method"]["token_source"], "per_event")
+        self.assertEqual(velollm["method"]["token_source"], "running_count")
         self.assertEqual(velollm["run"]["runtime"]["kind"], "llama-server")
         self.assertIn("itl_ms", velollm["measured"])  # every event is counted
         self.check_against_server(element)

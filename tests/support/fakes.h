@@ -92,7 +92,7 @@ public:
             agenda_.plan(begin + offset, id, [this, what = std::move(what)] { what(clock_.now()); });
         };
         Ns last = exchange.header;
-        at(exchange.sending, [id, &sink](TimePoint t) { sink.on_sending(id, t); });
+        at(exchange.sending, [id, &sink](TimePoint t) { sink.on_sending(id, t, std::nullopt); });
         if (exchange.status != 0)
             at(exchange.header, [id, &sink, s = exchange.status](TimePoint t) { sink.on_status(id, t, s); });
         for (const auto& [offset, bytes] : exchange.chunks) {
@@ -135,7 +135,7 @@ public:
         most_open = std::max(most_open, ++open_);
         const TimePoint now = clock_.now();
         TimePoint t = std::max(now, free_at_);
-        agenda_.plan(now, id, [id, &sink, now] { sink.on_sent(id, now); });
+        agenda_.plan(now, id, [id, &sink, now] { sink.on_sent(id, now, std::nullopt); });
         for (std::int64_t i = 0; i < prompt.max_tokens; ++i) {
             t += i == 0 ? ttft : gap;
             if (t > stall_from && t < stall_to) t = stall_to;

@@ -81,7 +81,7 @@ TEST(Traces, LlamaServerSendsItsHeaderAtOnceAndThatIsNoToken) {
     EXPECT_EQ(r.first_byte, Ns(446us));
     EXPECT_EQ(r.events.front().at, Ns(589631us));
     EXPECT_EQ(r.events.front().tokens, 1);
-    EXPECT_EQ(metrics::token_source(r), TokenSource::kPerEvent);
+    EXPECT_EQ(metrics::token_source(r), TokenSource::kRunningCount);
 }
 
 TEST(Traces, AnEventThatFreesHeldBackTextCarriesAllItsTokens) {
