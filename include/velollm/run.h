@@ -46,12 +46,46 @@ struct RequestRecord {
     std::int64_t text_bytes = 0;
 };
 
+/// One time that a sleeping thread woke too late: the machine was busy elsewhere, or stood still.
+struct Hiccup {
+    Ns at{};    ///< from the start of the run until it woke
+    Ns late{};  ///< how much later than due
+};
+
+/// A thread that does nothing but nap, and how late it woke each time.
+struct Hiccups {
+    std::int64_t naps = 0;
+    Ns nap{};
+    Ns p50{};
+    Ns p99{};
+    Ns max{};
+    std::vector<Hiccup> longest;  ///< at most 16, longest first
+};
+
+/// What the machine did beside a run, from its own counters. Absent: this system doesn't tell.
+struct HostReport {
+    Ns span{};
+    std::int64_t samples = 0;
+    std::optional<double> busy_share;    ///< CPU time used by anybody ÷ CPU time there was
+    std::optional<double> others_share;  ///< of it, by neither the engine nor this program
+    std::optional<double> engine_share;  ///< of it, by the engine
+    std::optional<double> steal_share;   ///< of it, taken by the host of this virtual machine
+    std::optional<double> cpu_pressure;  ///< share of the time in which something waited for a CPU (PSI "some")
+    std::optional<double> memory_pressure;
+    std::optional<double> io_pressure;
+    std::optional<std::int64_t> swapped_in_pages;
+    std::optional<std::int64_t> engine_major_faults;  ///< pages that the engine had to wait for the disk for
+    std::optional<std::int64_t> engine_memory_bytes;  ///< largest resident size seen
+    std::optional<std::int64_t> throttle_events;      ///< CPU slowed down for heat
+    std::optional<Ns> quota_throttled;                ///< the engine's cgroup was stopped for its CPU quota
+    std::optional<double> clock_first_mhz;            ///< median over the first third of the run
+    std::optional<double> clock_last_mhz;             ///< and the last
+    Hiccups hiccups;
+};
+
 /// How the measuring program itself fared during a run.
 struct ClientHealth {
-    std::optional<double> cpu_share;  ///< own CPU time ÷ wall time; absent where the engine runs in this process
-    /// CPU time that others used, as a share of all CPUs; only where the engine runs in this process, so that "others"
-    /// are neither the engine nor this program.
-    std::optional<double> other_cpu_share;
+    std::optional<double> cpu_share;   ///< own CPU time ÷ wall time; absent where the engine runs in this process
     std::optional<Ns> worst_poll_lag;  ///< longest the loop took to come back from a poll past its limit
     std::int64_t peak_memory_bytes = 0;
 };
@@ -61,7 +95,10 @@ struct Run {
     std::vector<RequestRecord> requests;
     Ns wall{};
     ClientHealth client;
-    bool interrupted = false;  ///< stopped before the plan was carried out
+    std::optional<HostReport> host;  ///< absent where nothing was watched
+    bool interrupted = false;        ///< stopped before the plan was carried out
+    bool closed_loop = true;
+    std::int64_t cap_reached = 0;  ///< requests of an open loop that were due while no place was free
 };
 
 }  // namespace velollm

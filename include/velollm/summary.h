@@ -16,6 +16,15 @@ struct Interval {
     double coverage = 0.0;
 };
 
+/// The value below which the share `p` of a distribution lies, with 95 % bounds on it. A bound that so small a sample
+/// can't give is absent.
+struct Percentile {
+    double p = 0.0;
+    double value = 0.0;
+    std::optional<double> lower;
+    std::optional<double> upper;
+};
+
 /// One metric over the samples of a run.
 struct Distribution {
     std::size_t n = 0;
@@ -23,11 +32,13 @@ struct Distribution {
     double mean = 0.0;
     double min = 0.0;
     double max = 0.0;
-    std::optional<Interval>
-        interval;                 ///< of the median; absent below 6 samples, and where samples depend on each other
-    std::optional<double> p90;    ///< absent below 29 values
-    std::optional<double> p95;    ///< below 59
-    std::optional<double> p99;    ///< below 299
+    std::optional<Interval> interval;     ///< of the median; absent below 6 independent samples
+    std::vector<Percentile> percentiles;  ///< 0.9 from 29 values on, 0.95 from 59, 0.99 from 299, 0.999 from 2995
+    double cv = 0.0;                      ///< spread: 1.4826 MAD / median
+    std::size_t mild_outliers = 0;        ///< beyond 1.5 interquartile ranges; labelled, never removed
+    std::size_t severe_outliers = 0;      ///< beyond 3
+    /// What n is worth where neighbours resemble each other; absent where they don't. The interval takes it.
+    std::optional<double> n_effective;
     std::vector<double> samples;  ///< in the order they were taken; empty for values pooled over tokens
 };
 
@@ -50,11 +61,19 @@ struct Finding {
     std::optional<std::size_t> request;  ///< index in the run, when it concerns one request only
 };
 
+/// A figure of the whole run: a ratio of sums, not a mean of ratios.
+struct RunFigure {
+    std::string key;
+    double value = 0.0;
+    std::optional<Interval> interval;
+};
+
 enum class Verdict { kValid, kSuspect, kInvalid };
 
 /// What a run says, judged.
 struct Summary {
     std::vector<MetricSummary> metrics;  ///< one for every row of the table, in its order
+    std::vector<RunFigure> figures;      ///< those that the run allows (docs/metrics.md)
     std::vector<Finding> findings;
     Verdict verdict = Verdict::kValid;
     TokenSource token_source = TokenSource::kNone;

@@ -10,7 +10,8 @@ struct BenchmarkRunner::State {
     explicit State(TargetSpec spec)
         : environment(system::this_system()),
           options(backend::take_environment(spec, environment)),
-          session(std::move(spec), environment, hardware::detect_this_machine(environment), clock, {}) {}
+          session(std::move(spec), environment, hardware::detect_this_machine(environment), {.quiet_check = Ns{0}},
+                  clock, {}) {}
 
     system::SteadyClock clock;
     system::System environment;

@@ -7,20 +7,64 @@
 #include "backend/make_backend.h"
 #include "benchmark/result.h"
 #include "load/schedule.h"
+#include "metrics/request.h"
 #include "metrics/summarize.h"
+#include "wire/url.h"
 
 namespace velollm::benchmark {
 namespace {
 
-constexpr std::int64_t kWarmUpRequests = 2;
-constexpr std::int64_t kWarmUpTokens = 16;
+constexpr std::int64_t kWarmUpTokens = 32;
+constexpr std::size_t kAlike = 3;  // the last so many warm-up requests must agree
+constexpr std::int64_t kMaxWarmUp = 10;
+constexpr double kTpotAlike = 1.03;
+constexpr double kTtftAlike = 1.10;
+/// No warm-up request is begun later: on a slow machine a request takes that long by itself.
+constexpr Ns kWarmUpPatience = std::chrono::seconds(60);
+constexpr Ns kNap = std::chrono::milliseconds(5);
+constexpr Ns kQuietNap = std::chrono::milliseconds(1);
+
+std::optional<double> tpot(const RequestRecord& r) {
+    const auto tokens = metrics::decode_tokens(r);
+    const auto time = metrics::decode_time(r);
+    if (!tokens || !time) return std::nullopt;
+    return to_seconds(*time) / static_cast<double>(*tokens);
+}
+
+/// Whether the last requests are alike in TPOT and TTFT; the first one of all, which the load falls into, is not asked.
+bool alike(const std::vector<RequestRecord>& warm_up) {
+    if (warm_up.size() < kAlike + 1) return false;
+    std::vector<double> tpots;
+    std::vector<double> ttfts;
+    for (std::size_t i = warm_up.size() - kAlike; i < warm_up.size(); ++i) {
+        if (warm_up[i].events.empty()) return false;
+        if (const auto value = tpot(warm_up[i])) tpots.push_back(*value);
+        ttfts.push_back(to_seconds(warm_up[i].events.front().at));
+    }
+    const auto ratio = [](const std::vector<double>& values) {
+        const auto [least, most] = std::minmax_element(values.begin(), values.end());
+        return values.empty() || *least <= 0.0 ? 1.0 : *most / *least;
+    };
+    return ratio(tpots) <= kTpotAlike && ratio(ttfts) <= kTtftAlike;
+}
+
+/// Whether the interval of the median decode speed is narrow enough.
+bool narrow(const std::vector<RequestRecord>& done, double until) {
+    if (static_cast<std::int64_t>(done.size()) < kMinRuns) return false;
+    const Summary summary = metrics::summarize({.requests = done}, {});
+    const Distribution* decode = summary.find("decode_tps");
+    return decode != nullptr && decode->interval &&
+           (decode->interval->upper - decode->interval->lower) / 2.0 <= until * decode->median;
+}
 
 }  // namespace
 
-Session::Session(TargetSpec target, system::System system, Hardware hardware, Clock& clock, std::function<bool()> stop)
+Session::Session(TargetSpec target, system::System system, Hardware hardware, Protocol protocol, Clock& clock,
+                 std::function<bool()> stop)
     : target_(std::move(target)),
       system_(std::move(system)),
       hardware_(std::move(hardware)),
+      protocol_(protocol),
       clock_(clock),
       stop_(std::move(stop)),
       nonces_(system::random_u64()) {}
@@ -58,53 +102,89 @@ Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) 
     auto loaded = backend_->load();
     if (!loaded) return loaded.error();
     prepared_.loaded = *loaded;
-
-    const std::int64_t tokens = std::min(first.max_tokens, kWarmUpTokens);
-    const Run run = run_prompts(first, kWarmUpRequests, tokens, {.stop = stop_});
-    for (const RequestRecord& record : run.requests) {
-        if (record.outcome == Outcome::kCancelled)
-            return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
-        if (record.outcome == Outcome::kOk) ++prepared_.warm_up_requests;
-    }
-    if (run.interrupted) return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
-    if (prepared_.warm_up_requests == 0) {
-        Error error = run.requests.front().error;
-        if (error.message.empty()) error.message = "the warm-up requests brought no token";
-        return error;
-    }
+    if (const auto warm = warm_up(first); !warm) return warm.error();
+    if (const auto quiet = check_quiet(); !quiet) return quiet.error();
     return prepared_;
+}
+
+Result<void> Session::warm_up(const BenchmarkConfig& config) {
+    const std::int64_t tokens = std::min(config.max_tokens, kWarmUpTokens);
+    const std::int64_t most = protocol_.warm_up.value_or(kMaxWarmUp + 1);
+    const TimePoint begin = clock_.now();
+    Error failure{ErrorCode::kFailed, "the warm-up requests brought no token", ""};
+    bool any = most == 0;
+    for (std::int64_t i = 0; i < most; ++i) {
+        Run run = run_prompts(config, 1, tokens, {.stop = stop_});
+        if (run.interrupted || run.requests.front().outcome == Outcome::kCancelled)
+            return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
+        RequestRecord& record = run.requests.front();
+        any = any || record.outcome == Outcome::kOk;
+        if (!record.error.message.empty()) failure = record.error;
+        prepared_.warm_up.push_back(std::move(record));
+        if (!any && i > 0) return failure;
+        if (protocol_.warm_up) continue;
+        if (alike(prepared_.warm_up) || clock_.now() - begin > kWarmUpPatience) break;
+        prepared_.warm_up_steady = i + 1 < most;
+    }
+    if (!any) return failure;
+    return {};
+}
+
+Result<void> Session::check_quiet() {
+    if (protocol_.quiet_check <= Ns{0}) return {};
+    hardware::HostWatch watch(system_, engine_place(), kQuietNap);
+    const TimePoint end = clock_.now() + protocol_.quiet_check;
+    while (clock_.now() < end) {
+        if (stop_ && stop_()) return Error{ErrorCode::kInterrupted, "Stopped while watching the idle machine", ""};
+        system::nap(std::min<Ns>(end - clock_.now(), std::chrono::milliseconds(100)));
+    }
+    prepared_.quiet = watch.report();
+    return {};
+}
+
+hardware::EnginePlace Session::engine_place() const {
+    const bool embedded = prepared_.target.kind == "embedded";
+    std::optional<int> root;
+    if (const auto url = wire::parse_url(prepared_.target.address, 0); !embedded && url && wire::is_loopback(*url))
+        root = hardware::process_listening_on(system_, url->port);
+    return hardware::find_engine(system_, root, embedded);
 }
 
 BenchmarkResult Session::measure(const BenchmarkConfig& config,
                                  const std::function<void(const RequestRecord&)>& on_request,
                                  load::LiveCounters* live) {
     const std::string timestamp = system::utc_timestamp(system::unix_now_ms() / 1000);
-    const load::Watch watch{.stop = [this] { return lost_.has_value() || (stop_ && stop_()); },
-                            .on_request_done =
-                                [&](const RequestRecord& record) {
-                                    if (record.error.code == ErrorCode::kUnreachable) lost_ = record.error;
-                                    if (on_request) on_request(record);
-                                },
-                            .live = live};
+    load::Watch watch{.stop = [this] { return lost_.has_value() || (stop_ && stop_()); },
+                      .on_request_done =
+                          [&](const RequestRecord& record) {
+                              if (record.error.code == ErrorCode::kUnreachable) lost_ = record.error;
+                              if (on_request) on_request(record);
+                          },
+                      .live = live};
+    const std::int64_t most = protocol_.until ? kMaxRuns : config.iterations;
+    if (protocol_.until)
+        watch.enough = [&](const std::vector<RequestRecord>& done) { return narrow(done, *protocol_.until); };
+    hardware::HostWatch host(system_, engine_place(), kNap);
     const Ns cpu_before = system::process_cpu_time();
-    const auto machine_before = system::machine_time(system_);
-    Run run = run_prompts(config, config.iterations, config.max_tokens, watch);
+    Run run = run_prompts(config, most, config.max_tokens, watch);
     const Ns cpu = system::process_cpu_time() - cpu_before;
-    const auto machine_after = system::machine_time(system_);
+    run.host = host.report();
     run.client.peak_memory_bytes = system::peak_memory_bytes();
-    if (prepared_.target.kind != "embedded") {
-        if (run.wall > Ns{0}) run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
-    } else if (machine_before && machine_after && machine_after->all > machine_before->all) {
-        // With the engine in this process its CPU time is ours; what is left of the machine's is other work.
-        const double others = to_seconds(machine_after->busy - machine_before->busy - cpu);
-        run.client.other_cpu_share = std::max(0.0, others / to_seconds(machine_after->all - machine_before->all));
-    }
+    if (prepared_.target.kind != "embedded" && run.wall > Ns{0})
+        run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
 
-    const metrics::RunContext context{
-        .prompt = config.prompt, .gpu_share = prepared_.loaded.gpu_share, .engine = prepared_.target.display_name};
+    const hardware::Power power = hardware::read_power(system_);
+    const metrics::RunContext context{.prompt = config.prompt,
+                                      .gpu_share = prepared_.loaded.gpu_share,
+                                      .engine = prepared_.target.display_name,
+                                      .quiet = prepared_.quiet,
+                                      .warm_up_steady = prepared_.warm_up_steady,
+                                      .on_battery = power.on_battery,
+                                      .powersave = power.powersave};
     Summary summary = metrics::summarize(run, context);
     BenchmarkResult result = make_result(config, timestamp, std::move(run), std::move(summary));
     result.config.model = prepared_.target.model;
+    if (protocol_.until) result.config.iterations = static_cast<std::int64_t>(result.run.requests.size());
     return result;
 }
 

@@ -9,24 +9,42 @@
 #include <optional>
 #include <string>
 
+#include "hardware/telemetry.h"
 #include "load/engine.h"
 #include "load/nonce.h"
 #include "system/system.h"
 
 namespace velollm::benchmark {
 
+/// How carefully to measure.
+struct Protocol {
+    Ns quiet_check = std::chrono::seconds(3);  ///< watch the machine for so long before measuring; 0: don't
+    /// Exactly so many warm-up requests; absent: until they are alike.
+    std::optional<std::int64_t> warm_up;
+    /// Repeat until the interval of the median decode speed is within +- this share of it, at most kMaxRuns times.
+    std::optional<double> until;
+};
+
+/// Repetitions with Protocol::until: fewer than 10 make the interval cover less than it says, more than 30 are for a
+/// machine that must be quietened instead (method 2.4).
+inline constexpr std::int64_t kMinRuns = 10;
+inline constexpr std::int64_t kMaxRuns = 30;
+
 /// What a model needed before it could be measured.
 struct Preparation {
     TargetInfo target;
     LoadedModel loaded;
-    std::size_t warm_up_requests = 0;
+    std::vector<RequestRecord> warm_up;  ///< in the order they were sent; none of them counts
+    bool warm_up_steady = true;
+    std::optional<HostReport> quiet;  ///< the machine with the engine idle
 };
 
 /// The road from "there may be an engine" to results: connect, prepare, measure. One model at a time.
 class Session {
 public:
     /// `stop` is asked all the time; true ends whatever goes on.
-    Session(TargetSpec target, system::System system, Hardware hardware, Clock& clock, std::function<bool()> stop);
+    Session(TargetSpec target, system::System system, Hardware hardware, Protocol protocol, Clock& clock,
+            std::function<bool()> stop);
 
     /// Finds the engine and the model (empty: the target's own). Fails within seconds.
     Result<TargetInfo> connect(const std::string& model);
@@ -48,10 +66,14 @@ public:
 private:
     Run run_prompts(const BenchmarkConfig& config, std::int64_t requests, std::int64_t max_tokens,
                     const load::Watch& watch);
+    Result<void> warm_up(const BenchmarkConfig& config);
+    Result<void> check_quiet();
+    hardware::EnginePlace engine_place() const;
 
     TargetSpec target_;
     system::System system_;
     Hardware hardware_;
+    Protocol protocol_;
     Clock& clock_;
     std::function<bool()> stop_;
     load::NonceSource nonces_;

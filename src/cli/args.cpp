@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "backend/make_backend.h"
+#include "base/text.h"
 #include "cli/version.h"
 #include "serde/files.h"
 
@@ -27,6 +28,8 @@ struct Parser {
     std::string ollama_url;
     std::string endpoint = "generate";
     double timeout_seconds = 300.0;
+    double quiet_seconds = 3.0;
+    std::string until;
     bool version = false;
 };
 
@@ -109,6 +112,41 @@ void add_target(CLI::App& command, Parser& parser) {
         ->group(group);
 }
 
+void add_method(CLI::App& command, Parser& parser) {
+    BenchmarkArgs& args = parser.benchmark_args;
+    const char* group = "Method";
+    command
+        .add_option("--until", parser.until,
+                    "Repeat until the interval of the median decode speed is within +- so much of it,\n"
+                    "10 to 30 times, e.g. 2%")
+        ->type_name("PERCENT")
+        ->group(group);
+    command.add_flag("--quick", args.quick, "One short benchmark, 3 requests: a first look, no verdict")->group(group);
+    command
+        .add_option("--warmup", args.protocol.warm_up, "Exactly so many warm-up requests; default: until they agree")
+        ->check(silent(CLI::Range(0, 1000)))
+        ->type_name("N")
+        ->group(group);
+    command
+        .add_option("--quiet-check", parser.quiet_seconds,
+                    "Watch the idle machine for so long before measuring; default 3, 0 for not")
+        ->check(silent(CLI::Range(0.0, 3600.0)))
+        ->type_name("SECONDS")
+        ->group(group);
+    command.add_flag("--force", args.force, "Print the numbers of an invalid run too")->group(group);
+}
+
+/// "2%", "2 %" or "0.02" as 0.02.
+Result<double> read_share(const std::string& text) {
+    std::string_view number = base::trim(text);
+    const bool percent = number.ends_with('%');
+    if (percent) number = base::trim(number.substr(0, number.size() - 1));
+    const auto value = base::parse_double(number);
+    const double share = value.value_or(-1.0) / (percent ? 100.0 : 1.0);
+    if (share > 0.0 && share < 1.0) return share;
+    return Error{ErrorCode::kUsage, fmt::format("--until {} is no share", text), "Write it as --until 2%"};
+}
+
 void add_benchmark(Parser& parser) {
     CLI::App& command = *(parser.benchmark = parser.app.add_subcommand("benchmark", "Measure the speed of a model"));
     BenchmarkArgs& args = parser.benchmark_args;
@@ -124,10 +162,11 @@ void add_benchmark(Parser& parser) {
         ->check(silent(CLI::Range(1, 1'000'000)))
         ->type_name("N")
         ->group(group);
-    command.add_option("--iterations", args.iterations, "Requests of each benchmark; default 3 for --prompt")
+    command.add_option("--iterations,--runs", args.iterations, "Requests of each benchmark; default 3 for --prompt")
         ->check(silent(CLI::Range(1, 100'000)))
         ->type_name("N")
         ->group(group);
+    add_method(command, parser);
     add_target(command, parser);
     add_engine(command, parser);
     command.add_option("--seed", args.target.seed, "Sent with every request; default 42")->type_name("N")->group(group);
@@ -235,6 +274,17 @@ Arguments finish(Parser& parser) {
     if (args.target.backend == "embedded" && !args.target.url.empty())
         return usage_error(
             {ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
+    if (!parser.until.empty()) {
+        const auto until = read_share(parser.until);
+        if (!until) return usage_error(until.error());
+        if (args.iterations || args.quick)
+            return usage_error({ErrorCode::kUsage, "--until decides itself how often to repeat",
+                                "Leave --runs, --iterations and --quick out."});
+        args.protocol.until = *until;
+    }
+    args.protocol.quiet_check =
+        args.quick ? Ns{0} : std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.quiet_seconds));
+    if (args.quick && !args.protocol.warm_up) args.protocol.warm_up = 2;
     args.target.chat = parser.endpoint == "chat";
     args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
     return args;

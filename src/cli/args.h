@@ -9,6 +9,7 @@
 #include <variant>
 #include <vector>
 
+#include "benchmark/session.h"
 #include "system/system.h"
 
 namespace velollm::cli {
@@ -32,6 +33,9 @@ struct BenchmarkArgs {
     std::optional<std::int64_t> max_tokens;
     std::optional<std::int64_t> iterations;
     bool reload = false;
+    bool force = false;  ///< print the numbers of an invalid run
+    bool quick = false;
+    benchmark::Protocol protocol;
 };
 
 struct DetectArgs {

@@ -25,6 +25,7 @@ namespace velollm::cli {
 namespace {
 
 constexpr const char* kCustomSuite = "custom";
+constexpr std::int64_t kQuickRuns = 3;
 
 /// The benchmarks to run, and the name of the suite that they make up.
 struct Plan {
@@ -57,10 +58,12 @@ Result<Plan> make_plan(const BenchmarkArgs& args) {
         if (!configs) return configs.error();
         plan = {kCustomSuite, std::move(*configs)};
     }
-    if (args.max_tokens || args.iterations) plan.suite = kCustomSuite;
+    if (args.max_tokens || args.iterations || args.quick || args.protocol.until) plan.suite = kCustomSuite;
+    if (args.quick) plan.configs.resize(1);
     for (BenchmarkConfig& config : plan.configs) {
         config.max_tokens = args.max_tokens.value_or(config.max_tokens);
-        config.iterations = args.iterations.value_or(config.iterations);
+        config.iterations = args.iterations.value_or(args.quick ? kQuickRuns : config.iterations);
+        if (args.protocol.until) config.iterations = benchmark::kMaxRuns;
         if (!args.target.model.empty()) config.model = args.target.model;
     }
     return plan;
@@ -72,13 +75,16 @@ public:
     Command(BenchmarkArgs args, Plan plan, const system::System& system)
         : args_(std::move(args)),
           plan_(std::move(plan)),
-          console_(style_of(args_.out, system)),
+          console_(style_of(args_.out, system), args_.force),
           progress_(stderr_is_terminal() && !args_.out.quiet),
-          session_(args_.target, system, hardware::detect_this_machine(system), clock_, [this] { return stopped(); }) {
+          session_(args_.target, system, hardware::detect_this_machine(system), args_.protocol, clock_,
+                   [this] { return stopped(); }) {
         shared_.options = args_.target.options;
         shared_.hardware = session_.hardware();
         shared_.seed = args_.target.seed;
         shared_.suite = plan_.suite;
+        shared_.until = args_.protocol.until;
+        shared_.quick = args_.quick;
         const std::int64_t now_ms = system::unix_now_ms();
         shared_.run_id = base::uuid_v7(now_ms, system::random_u64(), system::random_u64());
         shared_.started_at = system::utc_timestamp(now_ms / 1000);
@@ -151,12 +157,14 @@ private:
             return said;
         if (!connected) return connected.error();
 
-        progress_.show("Loading model and warming up...");
+        progress_.show("Loading the model, warming up, watching the idle machine...");
         const auto prepared = session_.prepare(config, args_.reload);
         if (!prepared) return prepared.error();
         context.target = prepared->target;
         context.loaded = prepared->loaded;
-        context.warm_up_requests = prepared->warm_up_requests;
+        context.warm_up = prepared->warm_up;
+        context.warm_up_steady = prepared->warm_up_steady;
+        context.quiet = prepared->quiet;
         return say(console_.engine(context));
     }
 
@@ -182,7 +190,7 @@ private:
         results_.push_back(session_.measure(config, on_request, &progress_.counters()));
         reported_.emplace_back(&contexts_.back(), &results_.back());
         if (!printed) return printed;
-        if (const auto said = say(console_.end(results_.back())); !said) return said;
+        if (const auto said = say(console_.end(contexts_.back(), results_.back())); !said) return said;
         if (const auto saved = save(); !saved) return saved;
         if (session_.lost()) return *session_.lost();
         return {};

@@ -24,11 +24,13 @@ public:
           idle_timeout_(idle_timeout),
           watch_(watch),
           begin_(clock.now()),
-          recorder_(begin_, watch.live) {}
+          recorder_(begin_, watch.live) {
+        run_.closed_loop = schedule.closed_loop;
+    }
 
     Run run() {
         assert(prompts_.size() == schedule_.due.size());
-        while (next_ < prompts_.size() || recorder_.open() > 0) {
+        while (more_to_send() || recorder_.open() > 0) {
             if (watch_.stop && watch_.stop()) {
                 interrupt();
                 break;
@@ -48,13 +50,18 @@ public:
 private:
     bool place_free() const { return recorder_.open() < static_cast<std::size_t>(schedule_.max_in_flight); }
 
+    /// Asked before each request: what is done may be enough.
+    bool more_to_send() const { return next_ < prompts_.size() && !(watch_.enough && watch_.enough(run_.requests)); }
+
     bool can_start(TimePoint now) const {
-        return next_ < prompts_.size() && place_free() && begin_ + schedule_.due[next_] <= now;
+        return more_to_send() && place_free() && begin_ + schedule_.due[next_] <= now;
     }
 
     void start_next() {
         const Prompt& prompt = prompts_[next_];
         const RequestId id = next_;
+        if (!schedule_.closed_loop && kept_waiting_) ++run_.cap_reached;
+        kept_waiting_ = false;
         recorder_.begin(id, schedule_.closed_loop ? clock_.now() - begin_ : schedule_.due[next_], prompt.max_tokens);
         ++next_;
         backend_.start(id, prompt, recorder_);
@@ -69,7 +76,8 @@ private:
 
     void poll_once() {
         TimePoint until = clock_.now() + kMaxWait;
-        if (next_ < prompts_.size() && place_free()) until = std::min(until, begin_ + schedule_.due[next_]);
+        if (more_to_send() && !place_free() && begin_ + schedule_.due[next_] <= clock_.now()) kept_waiting_ = true;
+        if (more_to_send() && place_free()) until = std::min(until, begin_ + schedule_.due[next_]);
         if (const auto oldest = recorder_.oldest_progress()) until = std::min(until, *oldest + idle_timeout_);
         backend_.poll(until);
         const Ns lag = clock_.now() - until;
@@ -103,6 +111,7 @@ private:
     Recorder recorder_;
     Run run_;
     std::size_t next_ = 0;
+    bool kept_waiting_ = false;  // the next request has been due while no place was free
 };
 
 }  // namespace

@@ -2,7 +2,9 @@
 
 #include <velollm/run.h>
 
+#include <cstddef>
 #include <optional>
+#include <vector>
 
 namespace velollm::metrics {
 
@@ -23,6 +25,14 @@ std::optional<std::int64_t> decode_tokens(const RequestRecord& record);
 
 /// From the first to the last token event; absent when they are the same.
 std::optional<Ns> decode_time(const RequestRecord& record);
+
+/// Times between token events, in order.
+std::vector<Ns> gaps(const RequestRecord& record);
+
+/// The indices of the events that begin a step of the engine: speculative decoding and joined chunks bring several
+/// events at once. An event that comes within a fifth of the mean gap belongs to the step before it. (The mean, since
+/// among bursts the median gap is itself next to nothing.)
+std::vector<std::size_t> step_begins(const RequestRecord& record);
 
 /// Speed by the server's own clock, (n - 1) ÷ eval time: that time begins with the first token, which comes free.
 /// Dividing all n by it, as Ollama's documentation does, reads 1 / (n - 1) too high.

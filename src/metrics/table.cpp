@@ -87,9 +87,43 @@ MetricValue stall_ms(const RequestRecord& r) {
 }
 
 std::vector<double> gaps_ms(const RequestRecord& r) {
-    std::vector<double> gaps;
-    for (std::size_t i = 1; i < r.events.size(); ++i) gaps.push_back(to_ms(r.events[i].at - r.events[i - 1].at));
-    return gaps;
+    std::vector<double> out;
+    for (const Ns gap : gaps(r)) out.push_back(to_ms(gap));
+    return out;
+}
+
+MetricValue tokens_per_step(const RequestRecord& r) {
+    const auto tokens = decode_tokens(r);
+    const std::size_t steps = step_begins(r).size();
+    if (!tokens || steps < 2) return {{}, kOneEvent};
+    return {static_cast<double>(*tokens) / static_cast<double>(steps - 1), {}};
+}
+
+std::vector<double> step_gaps_ms(const RequestRecord& r) {
+    const std::vector<std::size_t> begins = step_begins(r);
+    std::vector<double> out;
+    for (std::size_t i = 1; i < begins.size(); ++i)
+        out.push_back(to_ms(r.events[begins[i]].at - r.events[begins[i - 1]].at));
+    return out;
+}
+
+MetricValue reasoning_tokens(const RequestRecord& r) {
+    if (r.server.reasoning_tokens) return {static_cast<double>(*r.server.reasoning_tokens), {}};
+    std::int64_t sum = 0;
+    bool any = false;
+    for (const TokenStamp& event : r.events) {
+        if (event.kind != TokenKind::kReasoning) continue;
+        if (!event.tokens) return {{}, "the engine doesn't count its reasoning tokens"};
+        any = true;
+        sum += *event.tokens;
+    }
+    if (!any) return {{}, "no reasoning came"};
+    return {static_cast<double>(sum), {}};
+}
+
+MetricValue connect_ms(const RequestRecord& r) {
+    if (!r.connect) return {{}, "no connection was made for it"};
+    return {to_ms(*r.connect), {}};
 }
 
 MetricValue has_gaps(const RequestRecord& r) {
@@ -137,6 +171,15 @@ constexpr std::array kTable = {
            ttfb_ms},
     Metric{"stall_ms", "Longest gap", "ms", 1, Better::kLower, "max(t_i - t_(i-1))",
            "Longest wait between two token events.", stall_ms},
+    Metric{"tokens_per_step", "Tokens per step", "", 2, Better::kHigher, "(n - k1) / steps after the first",
+           "Events within a fifth of the mean gap are one step: above 1 with speculative decoding or joined chunks.",
+           tokens_per_step},
+    Metric{"reasoning_tokens", "Reasoning", "tokens", 0, Better::kLower, "n_reason",
+           "Tokens thought before the answer; they are part of n.", reasoning_tokens},
+    Metric{"connect_ms", "Connecting", "ms", 2, Better::kLower, "c1 - c0",
+           "Name, TCP and TLS, before the request is sent; in no other metric.", connect_ms},
+    Metric{"step_gap_ms", "Step gap", "ms", 2, Better::kLower, "time between the first events of two steps",
+           "Pooled; the engine's real rhythm where tokens come in bursts.", has_gaps, step_gaps_ms},
     Metric{"icl_ms", "ICL", "ms", 2, Better::kLower, "t_i - t_(i-1)",
            "Inter-chunk latency, pooled over all token events; vLLM calls it ITL.", has_gaps, gaps_ms},
     Metric{"itl_ms", "ITL", "ms", 2, Better::kLower, "(t_i - t_(i-1)) / k_i, entered k_i times",

@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cmath>
 
+#include "metrics/checks.h"
 #include "metrics/request.h"
 #include "stats/quantile.h"
 
@@ -29,7 +30,28 @@ constexpr std::array kCodes = {
     Code{"client_server_mismatch", "suspect; note if explained",
          "Decode speed by the client's and by the engine's clock differ by over 2 %."},
     Code{"background_load", "suspect",
-         "Other programs used over 10 % of the machine's CPU time (embedded engine only)."},
+         "Other programs used over 10 % of the machine's CPU time while measuring or before, or waited over 5 % of the "
+         "time for memory or disk before."},
+    Code{"vm_steal", "suspect", "The host of this virtual machine took over 1 % of its CPU time."},
+    Code{"quota_throttled", "suspect", "The engine's cgroup was stopped for its CPU quota for over 1 % of the time."},
+    Code{"swap", "invalid", "Pages were read back from swap while measuring."},
+    Code{"paging_weights", "suspect", "The engine waited for pages from the disk while measuring."},
+    Code{"throttled_thermal", "suspect", "The CPU slowed down for heat."},
+    Code{"clock_drift", "suspect", "The CPU's clock in the last third is below 97 % of that in the first."},
+    Code{"on_battery", "note", "The machine runs on its battery."},
+    Code{"powersave", "suspect", "A CPU governor keeps the clock low."},
+    Code{"host_hiccup", "suspect",
+         "A delay of the whole machine is over 10 % of the TTFT or decode time it fell into."},
+    Code{"client_saturated", "invalid", "This program used over 80 % of a core: it may have been the limit."},
+    Code{
+        "not_steady", "suspect",
+        "The warm-up didn't settle, decode speed has a trend (6 to 29 requests), or changed by over 2 % (from 30 on)."},
+    Code{"send_lag", "suspect; invalid above 20 % of TTFT",
+         "Open loop: requests were sent over 2 ms and over 5 % of TTFT after their time (p99)."},
+    Code{"cap_reached", "note", "Open loop: requests were due while no place was free."},
+    Code{"bursts", "note", "Over 10 % of the token events came with the one before: see tokens_per_step, step_gap_ms."},
+    Code{"nagle_suspected", "note", "Over 10 % of the gaps are 40 ms among much shorter ones: a delay of TCP."},
+    Code{"internal_error", "invalid", "Times that can't be. Never seen; a mistake of this program."},
     Code{"partial_offload", "suspect", "Part of the model is on the GPU, part isn't."},
     Code{"too_few", "note", "Fewer than 6 samples: no interval of the median can be given."},
 };
@@ -216,11 +238,8 @@ std::vector<Finding> check_run(const Run& run, const RunContext& context) {
     check_requests(run, context, out);
     check_errors(run, out);
     check_against_server(run, context, out);
-    if (run.client.other_cpu_share.value_or(0.0) > kThresholds.background_cpu) {
-        add(out, "background_load", Level::kSuspect,
-            fmt::format("other programs used {:.0f} % of the machine's CPU time", 100.0 * *run.client.other_cpu_share),
-            "Close them and measure again: one busy neighbour can halve the speed.");
-    }
+    check_host(run, context, out);
+    check_series(run, context, out);
     if (context.gpu_share && *context.gpu_share > 0.0 && *context.gpu_share < 1.0) {
         add(out, "partial_offload", Level::kSuspect,
             fmt::format("{:.0f} % of the model is on the GPU", 100.0 * *context.gpu_share),

@@ -40,6 +40,15 @@ std::string doubts(const Summary& summary) {
     return text + "]";
 }
 
+/// ", +-1.4% after 12 requests", and whether that is what --until asked for.
+std::string until_text(const Context& context, const Distribution* decode) {
+    if (!context.until || decode == nullptr || !decode->interval) return "";
+    const double reached = (decode->interval->upper - decode->interval->lower) / 2.0 / decode->median;
+    const bool enough = reached <= *context.until;
+    return fmt::format(", +-{:.1f}% after {} requests{}", 100.0 * reached, decode->n,
+                       enough ? "" : fmt::format(" ({:g}% not reached)", 100.0 * *context.until));
+}
+
 std::string gpu_text(double share) {
     if (share >= 1.0) return ", 100% GPU";
     return share <= 0.0 ? ", 100% CPU" : fmt::format(", {:.0f}% GPU", 100.0 * share);
@@ -60,8 +69,9 @@ std::string loading_text(const Context& context) {
     const std::string what = loaded.was_resident.value_or(false)
                                  ? "Model already in memory"
                                  : fmt::format("Loading model... {:.1f}s", to_seconds(loaded.took));
-    return fmt::format("{}, warm-up {} request{}\n", what, context.warm_up_requests,
-                       context.warm_up_requests == 1 ? "" : "s");
+    const std::size_t warm_up = context.warm_up.size();
+    return fmt::format("{}, warm-up {} request{}{}\n", what, warm_up, warm_up == 1 ? "" : "s",
+                       context.warm_up_steady ? "" : ", still unsteady");
 }
 
 }  // namespace
@@ -125,8 +135,13 @@ std::string Console::iteration(std::size_t index, std::int64_t of, const Request
     return start + fmt::format("{:.1f} tok/s ({:.0f}ms)\n", *tps, to_ms(*benchmark::request_time(record)));
 }
 
-std::string Console::end(const BenchmarkResult& result) const {
+bool Console::hidden(const BenchmarkResult& result) const {
+    return !force_ && result.summary.verdict == Verdict::kInvalid;
+}
+
+std::string Console::end(const Context& context, const BenchmarkResult& result) const {
     if (result.summary.samples.empty()) return "  No valid iteration\n\n";
+    if (hidden(result)) return "  No number:" + doubts(result.summary) + " (--force prints it)\n\n";
     std::string text = fmt::format("  Average: {:.1f} tok/s, TTFT: {:.1f}ms\n", result.tokens_per_second,
                                    result.time_to_first_token_ms);
     const Distribution* decode = result.summary.find("decode_tps");
@@ -137,7 +152,8 @@ std::string Console::end(const BenchmarkResult& result) const {
         text += fmt::format("  Decode: none ({})", result.summary.why_absent("decode_tps"));
     }
     if (ttft != nullptr) text += fmt::format(", TTFT median {:.1f}ms", ttft->median);
-    return text + prompt_text(result) + doubts(result.summary) + "\n\n";
+    return text + prompt_text(result) + until_text(context, decode) + doubts(result.summary) +
+           (context.quick ? " [quick look: no verdict]" : "") + "\n\n";
 }
 
 std::string Console::summary(const std::vector<BenchmarkResult>& results) const {
@@ -148,12 +164,17 @@ std::string Console::summary(const std::vector<BenchmarkResult>& results) const 
             text += "  No valid iteration\n\n";
             continue;
         }
+        if (hidden(result)) {
+            text += "  No number:" + doubts(result.summary) + "\n\n";
+            continue;
+        }
         text += fmt::format("  Tokens/s: {:.1f}\n  TTFT: {:.1f}ms\n", result.tokens_per_second,
                             result.time_to_first_token_ms);
         text += fmt::format("  Total tokens: {}\n  Total time: {:.1f}s\n\n", result.total_tokens,
                             result.total_time_ms / 1000.0);
     }
-    if (const auto overall = benchmark::overall_average(results))
+    const bool any_hidden = std::any_of(results.begin(), results.end(), [this](const auto& r) { return hidden(r); });
+    if (const auto overall = benchmark::overall_average(results); overall && !any_hidden)
         text += fmt::format("Overall Average:\n  Tokens/s: {:.1f}\n  TTFT: {:.1f}ms\n\n", overall->tokens_per_second,
                             overall->time_to_first_token_ms);
     return text;
@@ -192,6 +213,8 @@ std::string Console::metrics(const std::vector<BenchmarkResult>& results) const 
                                 metric.decimals, metric.unit, d->interval ? d->interval->lower : d->min,
                                 metric.decimals, d->interval ? d->interval->upper : d->max, metric.decimals, d->n);
         }
+        for (const RunFigure& figure : result.summary.figures)
+            text += fmt::format("    {:<21} {:.4g}\n", figure.key, figure.value);
         const ClientHealth& client = result.run.client;
         if (client.cpu_share)
             text += fmt::format("    {:<21} {:.2f}% of a core\n", "This program's CPU", 100.0 * *client.cpu_share);

@@ -17,7 +17,8 @@ struct Style {
 /// the next one begins; most end in a newline. Nothing here prints.
 class Console {
 public:
-    explicit Console(Style style) : style_(style) {}
+    /// `force`: numbers of invalid runs too.
+    explicit Console(Style style, bool force = false) : style_(style), force_(force) {}
 
     std::string opening(const std::string& backend, const std::string& model) const;
     std::string checking(const std::string& engine) const;  ///< without a newline: available() ends the line
@@ -26,7 +27,7 @@ public:
     std::string running(std::size_t benchmarks) const;
     std::string begin(const BenchmarkConfig& config) const;
     std::string iteration(std::size_t index, std::int64_t of, const RequestRecord& record) const;
-    std::string end(const BenchmarkResult& result) const;
+    std::string end(const Context& context, const BenchmarkResult& result) const;
     std::string summary(const std::vector<BenchmarkResult>& results) const;
     /// One line and one remedy for each finding; equal findings of several requests are joined. Empty without findings.
     std::string warnings(const std::vector<BenchmarkResult>& results, bool notes) const;
@@ -41,7 +42,11 @@ private:
     std::string rule() const;
     std::string icon(const char* emoji) const;
 
+    /// No number of an invalid run stands where it could be taken for one.
+    bool hidden(const BenchmarkResult& result) const;
+
     Style style_;
+    bool force_;
 };
 
 }  // namespace velollm::report

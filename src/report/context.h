@@ -6,7 +6,9 @@
 #include <velollm/spec.h>
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <vector>
 
 namespace velollm::report {
 
@@ -16,7 +18,11 @@ struct Context {
     LoadedModel loaded;
     EngineOptions options;
     Hardware hardware;
-    std::size_t warm_up_requests = 0;
+    std::vector<RequestRecord> warm_up;
+    bool warm_up_steady = true;
+    std::optional<HostReport> quiet;  ///< the machine before measuring
+    std::optional<double> until;      ///< asked for: repeat until the interval is within +- this share
+    bool quick = false;
     std::uint64_t seed = 0;
     std::string suite;       ///< "velollm.std/1", or "custom"
     std::string run_id;      ///< UUID version 7

@@ -10,6 +10,7 @@
 #include "base/text.h"
 #include "metrics/table.h"
 #include "report/hardware_json.h"
+#include "report/host_json.h"
 
 namespace velollm::report {
 namespace {
@@ -67,9 +68,20 @@ void write_distribution(JsonWriter& json, const Distribution& d) {
     json.begin_object();
     json.field("n", std::uint64_t{d.n}).field("median", d.median, kDecimals).field("mean", d.mean, kDecimals);
     json.field("min", d.min, kDecimals).field("max", d.max, kDecimals);
-    if (d.p90) json.field("p90", *d.p90, kDecimals);
-    if (d.p95) json.field("p95", *d.p95, kDecimals);
-    if (d.p99) json.field("p99", *d.p99, kDecimals);
+    for (const Percentile& percentile : d.percentiles) {
+        const std::string name = fmt::format("p{:g}", 100.0 * percentile.p);
+        json.field(name, percentile.value, kDecimals);
+        json.key(name + "_ci95").begin_array();
+        for (const auto& bound : {percentile.lower, percentile.upper})
+            bound ? json.value(*bound, kDecimals) : json.null();
+        json.end_array();
+    }
+    if (d.n > 1) json.field("cv", d.cv, kDecimals);
+    if (d.mild_outliers + d.severe_outliers > 0) {
+        json.key("outliers").begin_object().field("mild", std::uint64_t{d.mild_outliers});
+        json.field("severe", std::uint64_t{d.severe_outliers}).end_object();
+    }
+    if (d.n_effective) json.field("n_effective", *d.n_effective, 1);
     if (d.interval) {
         json.key("ci95").begin_array();
         json.value(d.interval->lower, kDecimals).value(d.interval->upper, kDecimals).end_array();
@@ -97,6 +109,18 @@ void write_measured(JsonWriter& json, const Context& context, const BenchmarkRes
         write_distribution(json, {.n = 1, .median = ms, .mean = ms, .min = ms, .max = ms, .samples = {ms}});
     }
     json.end_object();
+    if (!result.summary.figures.empty()) {
+        json.key("figures").begin_object();
+        for (const RunFigure& figure : result.summary.figures) {
+            json.key(figure.key).begin_object().field("value", figure.value, kDecimals);
+            if (figure.interval) {
+                json.key("ci95").begin_array().value(figure.interval->lower, kDecimals);
+                json.value(figure.interval->upper, kDecimals).end_array();
+            }
+            json.end_object();
+        }
+        json.end_object();
+    }
     json.key("absent").begin_object();
     for (const MetricSummary& metric : result.summary.metrics)
         if (!metric.values) json.field(metric.key, metric.absent);
@@ -172,7 +196,7 @@ void write_workload(JsonWriter& json, const Context& context, const BenchmarkRes
     write_if(json, "prompt_tokens", result.prompt_eval_count);
     json.field("output_tokens", result.config.max_tokens).field("context_depth", 0).field("concurrency", 1);
     json.field("arrival", "closed").field("stream", true);
-    json.field("warmup", std::uint64_t{context.warm_up_requests}).field("seed", context.seed).field("temperature", 0);
+    json.field("warmup", std::uint64_t{context.warm_up.size()}).field("seed", context.seed).field("temperature", 0);
     json.field("prompt_cache", prompt_cache(result)).key("spec_decode").null();
     json.end_object();
 }
@@ -196,6 +220,7 @@ void write_sample(JsonWriter& json, const RequestRecord& record, bool counted) {
     json.field("outcome", outcome_name(record.outcome)).field("counted", counted);
     if (!record.error.message.empty()) json.field("error", record.error.message);
     json.field("sent_ns", std::int64_t{record.sent.count()});
+    write_optional_ns(json, "connect_ns", record.connect);
     write_optional_ns(json, "first_byte_ns", record.first_byte);
     write_optional_ns(json, "done_ns", record.done);
     const ServerReport& server = record.server;
@@ -203,6 +228,9 @@ void write_sample(JsonWriter& json, const RequestRecord& record, bool counted) {
     write_if(json, "cached_tokens", server.cached_tokens);
     write_if(json, "output_tokens", server.output_tokens);
     write_if(json, "hidden_tokens", server.hidden_tokens);
+    write_if(json, "reasoning_tokens", server.reasoning_tokens);
+    write_if(json, "draft_tokens", server.draft_tokens);
+    write_if(json, "accepted_tokens", server.accepted_tokens);
     write_optional_ns(json, "server_load_ns", server.load);
     write_optional_ns(json, "server_prompt_eval_ns", server.prompt_eval);
     write_optional_ns(json, "server_eval_ns", server.eval);
@@ -252,7 +280,6 @@ void write_errors(JsonWriter& json, const BenchmarkResult& result) {
 void write_client(JsonWriter& json, const ClientHealth& client) {
     json.key("client").begin_object();
     if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
-    if (client.other_cpu_share) json.field("other_cpu_share", *client.other_cpu_share, 4);
     json.field("peak_memory_bytes", client.peak_memory_bytes);
     if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
     json.end_object();
@@ -276,6 +303,11 @@ void write_extension(JsonWriter& json, const Context& context, const BenchmarkRe
     json.field("quantile_method", "nearest_rank").end_object();
     write_errors(json, result);
     write_client(json, result.run.client);
+    if (result.run.host) {
+        json.key("host");
+        write_host(json, *result.run.host);
+    }
+    write_preparation(json, context);
     write_samples(json, result);
     json.end_object();
 }

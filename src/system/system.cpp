@@ -159,6 +159,7 @@ std::optional<MachineTime> parse_machine_time(std::string_view proc_stat, long t
     constexpr std::size_t kFields = 8;
     constexpr std::size_t kIdle = 3;
     constexpr std::size_t kIoWait = 4;
+    constexpr std::size_t kSteal = 7;
     MachineTime out;
     std::size_t field = 0;
     for (const std::string_view word : base::split(line.substr(4), ' ')) {
@@ -168,6 +169,7 @@ std::optional<MachineTime> parse_machine_time(std::string_view proc_stat, long t
         const Ns time{*ticks * (1'000'000'000 / ticks_per_second)};
         out.all += time;
         if (field != kIdle && field != kIoWait) out.busy += time;
+        if (field == kSteal) out.stolen = time;
         ++field;
     }
     return field > kIoWait ? std::optional(out) : std::nullopt;
@@ -176,6 +178,12 @@ std::optional<MachineTime> parse_machine_time(std::string_view proc_stat, long t
 std::optional<MachineTime> machine_time(const System& system) {
     const auto text = read_file(system.root / "proc/stat");
     return text ? parse_machine_time(*text, ::sysconf(_SC_CLK_TCK)) : std::nullopt;
+}
+
+void nap(Ns time) {
+    const auto count = std::max<Ns::rep>(time.count(), 0);
+    const timespec wanted{count / 1'000'000'000, count % 1'000'000'000};
+    ::nanosleep(&wanted, nullptr);
 }
 
 std::uint64_t random_u64() {

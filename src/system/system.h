@@ -50,6 +50,9 @@ std::filesystem::path config_folder(const System& system);
 std::string utc_timestamp(std::int64_t unix_seconds);
 std::int64_t unix_now_ms();
 
+/// Lets time pass; a signal may end it early.
+void nap(Ns time);
+
 /// CPU time that this process has used so far, all threads.
 Ns process_cpu_time();
 std::int64_t peak_memory_bytes();
@@ -59,6 +62,7 @@ std::int64_t peak_memory_bytes();
 struct MachineTime {
     Ns busy{};
     Ns all{};
+    Ns stolen{};  ///< taken by the host of this virtual machine; part of `busy` and `all`
 };
 std::optional<MachineTime> machine_time(const System& system);
 std::optional<MachineTime> parse_machine_time(std::string_view proc_stat, long ticks_per_second);

@@ -117,4 +117,8 @@ Url resolve_ollama_host(std::string_view value) {
     return url;
 }
 
+bool is_loopback(const Url& url) {
+    return url.host == "localhost" || url.host.starts_with("127.") || url.host == "[::1]";
+}
+
 }  // namespace velollm::wire

@@ -24,6 +24,9 @@ struct Url {
 /// without a port means 80 or 443, as everywhere else on the web.
 Result<Url> parse_url(std::string_view text, int default_port);
 
+/// Whether the host is this machine, by its looks.
+bool is_loopback(const Url& url);
+
 /// Reads OLLAMA_HOST in every form that Ollama's own client takes: "", "host", "host:port", ":port", "port",
 /// "http://host:port/path", "https://host", "0.0.0.0", "[::]". Follows ollama's envconfig.Host: the default is
 /// localhost:11434, an explicit scheme brings its own port (80, 443), and a port that is no port falls back to the

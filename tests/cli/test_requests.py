@@ -349,11 +349,75 @@ class Suites(BenchmarkTest):
                                                              "max_tokens": 9, "iterations": 4})
 
 
+class Method(BenchmarkTest):
+    """How often is asked, how the warm-up ends, and what is printed of a run that isn't to be believed."""
+
+    def one(self, *words):
+        return self.benchmark("--prompt", "Why?", "--max-tokens", "8", "-o", self.results, *words)
+
+    def test_until_a_width_that_any_machine_reaches(self):
+        done = self.one("--until", "99%")
+        self.assertIn(done.code, (0, 5))
+        self.assertRegex(done.out, r"\+-[\d.]+% after 10 requests|No number")
+        self.assertEqual(len(self.server.measured), 10)
+        self.assertEqual(self.valid_results()[0]["config"]["iterations"], 10)
+
+    def test_until_a_width_that_none_reaches(self):
+        done = self.one("--until", "0.0001%", "--force")
+        self.assertEqual(len(self.server.measured), 30)
+        self.assertRegex(done.out, r"after 30 requests \(0\.0001% not reached\)")
+
+    def test_until_is_a_share(self):
+        for wrong in ("0", "100%", "two", "-1%"):
+            self.assert_error(self.one(f"--until={wrong}"), 2, "--until")
+        self.assert_error(self.one("--until", "2%", "--runs", "5"), 2, "--until")
+
+    def test_quick_is_one_benchmark_of_three(self):
+        done = self.benchmark("--quick", "--force")
+        self.assertIn("Running benchmark: short_completion (3 iterations)\n", done.out)
+        self.assertIn("[quick look: no verdict]", done.out)
+        self.assertEqual(len(self.server.measured), 3)
+
+    def test_warm_up_goes_on_until_three_agree_and_ends(self):
+        settings = self.folder / "none.json"
+        settings.write_text("{}", encoding="utf-8")
+        self.one("--config", settings, "--quiet-check", "0", "--runs", "1")
+        element = self.valid_results()[0]["velollm"]
+        warm_up = element["preparation"]["warm_up"]
+        self.assertGreaterEqual(len(warm_up), 4)
+        self.assertLessEqual(len(warm_up), 11)
+        self.assertEqual(len(self.server.generations), len(warm_up) + 1)
+        last = [request["ttft_ms"] for request in warm_up[-3:]]
+        if element["preparation"]["warm_up_steady"]:
+            self.assertLessEqual(max(last), 1.1001 * min(last))
+            self.assertNotIn("not_steady", element["warnings"])
+        else:
+            self.assertEqual(len(warm_up), 11)
+            self.assertIn("not_steady", element["warnings"])
+
+    def test_the_idle_machine_is_watched(self):
+        self.one("--quiet-check", "0.3", "--runs", "1")
+        quiet = self.valid_results()[0]["velollm"]["preparation"]["quiet_check"]
+        self.assertGreaterEqual(quiet["span_ms"], 250)
+        self.assertGreater(quiet["hiccups"]["naps"], 10)
+
+    def test_an_invalid_run_prints_no_number(self):
+        self.server.script(3, Reply(cut_after=3, end="reset"))
+        done = self.one("--runs", "3")
+        self.assertEqual(done.code, 5)
+        self.assertRegex(done.out, r"  No number: \[invalid: [^\n]*errors")
+        self.assertNotIn("Average", done.out)
+        self.server.script(len(self.server.generations) + 3, Reply(cut_after=3, end="reset"))
+        done = self.one("--runs", "3", "--force")
+        self.assertEqual(done.code, 5)
+        self.assertIn("  Average:", done.out)
+
+
 class Settings(BenchmarkTest):
     def config(self, settings, path=None):
         path = path or self.folder / "settings.json"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(settings), encoding="utf-8")
+        path.write_text(json.dumps({"warmup": 2, "quiet-check": 0} | settings), encoding="utf-8")
         return path
 
     def test_file_and_flags(self):

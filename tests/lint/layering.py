@@ -33,7 +33,7 @@ THIRD_PARTY = {
 }
 # The operating system, and the parts of the standard library that reach it or cost much.
 SYSTEM = {
-    "unistd.h": {"system", "http", "cli"},
+    "unistd.h": {"system", "http", "hardware", "cli"},
     "fcntl.h": {"system"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system"},
@@ -48,7 +48,7 @@ SYSTEM = {
     "fstream": {"system"},
     "random": {"system"},
     "iostream": {"cli"},
-    "thread": {"backend", "cli"},
+    "thread": {"system", "backend", "cli"},
     "regex": set(),
 }
 STD = set("""

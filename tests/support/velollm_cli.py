@@ -113,7 +113,10 @@ class CliTest(unittest.TestCase):
         self.folder = Path(tempfile.mkdtemp(prefix="velollm-e2e-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.results = self.folder / "results.json"
-        (self.folder / "home").mkdir()
+        settings = self.folder / "home" / "config" / "velollm" / "velollm.json"
+        settings.parent.mkdir(parents=True)
+        # A fixed number of requests to count, and no seconds spent on watching a machine whose quiet is no test's matter.
+        settings.write_text('{"warmup": 2, "quiet-check": 0}')
 
     def environment(self, **more):
         """The child's whole environment; a value of None leaves the variable out."""

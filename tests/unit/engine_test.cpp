@@ -120,5 +120,24 @@ TEST(Engine, EveryFinishedRequestIsReportedOnceAndInOrder) {
     EXPECT_EQ(run.requests[1].error.message, "no");
 }
 
+TEST(Engine, EnoughEndsARunWithoutInterruptingIt) {
+    FakeClock clock;
+    FakeBackend backend(clock);
+    const Watch watch{.enough = [](const std::vector<RequestRecord>& done) { return done.size() >= 3; }};
+    const auto run = run_load(closed_loop(10, 1), prompts(10, 2), backend, clock, 60s, watch);
+    EXPECT_EQ(run.requests.size(), 3u);
+    EXPECT_FALSE(run.interrupted);
+}
+
+TEST(Engine, RequestsThatWaitForAPlaceAreCounted) {
+    FakeClock clock;
+    FakeBackend backend(clock);
+    backend.ttft = 500ms;
+    Schedule schedule{.due = {0ms, 100ms, 200ms, 5s}, .max_in_flight = 1, .closed_loop = false};
+    const auto run = run_load(schedule, prompts(4, 1), backend, clock, 60s, {});
+    EXPECT_FALSE(run.closed_loop);
+    EXPECT_EQ(run.cap_reached, 2) << "the second and third were due before their place was free; the fourth was not";
+}
+
 }  // namespace engine_test
 }  // namespace velollm::load

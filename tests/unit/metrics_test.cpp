@@ -268,9 +268,9 @@ TEST(Summary, PartOnTheGpuIsMarked) {
 
 TEST(Summary, OtherWorkOnTheMachineIsMarked) {
     auto run = run_of({good_request(10, 100ms, 10ms)});
-    run.client.other_cpu_share = 0.09;
+    run.host = HostReport{.others_share = 0.09};
     EXPECT_EQ(find(summarize(run, {}), "background_load"), nullptr);
-    run.client.other_cpu_share = 0.5;
+    run.host->others_share = 0.5;
     EXPECT_NE(find(summarize(run, {}), "background_load"), nullptr);
 }
 

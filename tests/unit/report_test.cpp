@@ -2,6 +2,7 @@
 
 #include "benchmark/result.h"
 #include "benchmark/suite.h"
+#include "metrics/figures.h"
 #include "metrics/summarize.h"
 #include "metrics/table.h"
 #include "report/console.h"
@@ -58,7 +59,7 @@ Context context() {
     c.loaded = {.took = 2100ms, .was_resident = false, .bytes = 3000000000, .gpu_share = 1.0, .context_tokens = 4096};
     c.hardware.cpu.model = "Example CPU";
     c.hardware.os.name = "Debian GNU/Linux 12 (bookworm)";
-    c.warm_up_requests = 2;
+    c.warm_up.resize(2);
     c.seed = 42;
     c.suite = benchmark::kStandardSuite;
     c.run_id = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
@@ -76,7 +77,7 @@ std::string whole_console(const Console& console) {
         text += console.begin(result.config);
         for (std::size_t i = 0; i < result.run.requests.size(); ++i)
             text += console.iteration(i, result.config.iterations, result.run.requests[i]);
-        text += console.end(result);
+        text += console.end(c, result);
     }
     return text + console.summary(results) + console.warnings(results, false) + console.tip();
 }
@@ -201,13 +202,20 @@ TEST(Docs, MetricsPageFollowsTheTables) {
         "it "
         "that holds the true median with at least 95 %, whatever the distribution (order statistics); below, the "
         "extremes. "
-        "p90, p95 and p99 are given from 29, 59 and 299 values on.\n\n## Metrics\n\n| key | name | unit | better | "
+        "p90, p95, p99 and p99.9 are given from 29, 59, 299 and 2995 values on, with 95 % bounds; a bound that the "
+        "sample "
+        "can't give is null. Values pooled over tokens are taken as dependent within a request. Outliers are counted "
+        "(Tukey's fences) and never removed.\n\n## Metrics\n\n| key | name | unit | better | "
         "formula "
         "| note |\n|---|---|---|---|---|---|\n";
     for (const metrics::Metric& m : metrics::metric_table())
         page += "| `" + std::string(m.key) + "` | " + std::string(m.title) + " | " + std::string(m.unit) + " | " +
                 (m.better == metrics::Better::kHigher ? "higher" : "lower") + " | `" + std::string(m.formula) + "` | " +
                 std::string(m.note) + " |\n";
+    page += "\nFigures of a whole run, where it allows them:\n\n| key | unit | formula | note |\n|---|---|---|---|\n";
+    for (const metrics::FigureRow& row : metrics::figure_table())
+        page += "| `" + std::string(row.key) + "` | " + std::string(row.unit) + " | `" + std::string(row.formula) +
+                "` | " + std::string(row.note) + " |\n";
     page +=
         "\nThe original keys of the result file: `tokens_per_second` is generated tokens ÷ whole request time, prompt "
         "included, averaged over the iterations; `time_to_first_token_ms` is the mean of TTFT; `total_time_ms` and "

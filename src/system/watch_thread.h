@@ -1,0 +1,50 @@
+#pragma once
+
+#include <velollm/run.h>
+#include <velollm/time.h>
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace velollm::system {
+
+/// Does something every `period`, on a thread of its own, from now until it is destroyed.
+class Periodic {
+public:
+    Periodic(Ns period, std::function<void()> what);
+    ~Periodic();
+    Periodic(const Periodic&) = delete;
+    Periodic& operator=(const Periodic&) = delete;
+
+private:
+    std::function<void()> what_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool ending_ = false;
+    std::thread thread_;
+};
+
+/// Sorts out how late naps ended. `late` in the order taken, `at` beside it.
+Hiccups summarize_hiccups(Ns nap, const std::vector<Hiccup>& naps);
+
+/// A thread that naps and writes down how late it wakes, after jHiccup: what delays it delays every program here. One
+/// nap of 5 ms costs about a thousandth of a core.
+class HiccupWatch {
+public:
+    explicit HiccupWatch(Ns nap);
+    /// What was seen so far.
+    Hiccups report();
+
+private:
+    Ns nap_;
+    TimePoint begin_;
+    TimePoint due_;
+    std::mutex mutex_;
+    std::vector<Hiccup> naps_;
+    Periodic thread_;  // last: it uses the others
+};
+
+}  // namespace velollm::system
