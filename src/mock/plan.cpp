@@ -95,7 +95,8 @@ public:
     void raw(std::string_view bytes) {
         flush();
         plan_.bytes += bytes;
-        plan_.writes.push_back({.due_ns = last_due(), .end = plan_.bytes.size(), .with_previous = true});
+        const bool split = script_.tcp.split_every > 0 || !script_.tcp.split_at.empty();
+        push(0, plan_.bytes.size(), !split);
     }
 
     std::int64_t last_due() const { return plan_.writes.empty() ? 0 : plan_.writes.back().due_ns; }
