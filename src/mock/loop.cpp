@@ -107,7 +107,7 @@ void Server::Loop::wait() {
     std::array<epoll_event, 512> events;
     timespec timeout{};
     if (!timers.empty()) {
-        const std::int64_t ns = std::max<std::int64_t>(timers.top().due_ns - steady_now_ns() - options.spin_ns / 2, 0);
+        const std::int64_t ns = std::max<std::int64_t>(timers.top().due_ns - steady_now_ns() - options.spin_ns, 0);
         timeout = {.tv_sec = ns / 1'000'000'000, .tv_nsec = ns % 1'000'000'000};
     }
     const int n = ::epoll_pwait2(epoll, events.data(), static_cast<int>(events.size()),

@@ -17,7 +17,7 @@ struct ServerOptions {
     bool compact = false;  ///< no headers, bodies and single writes in the truth, for runs with many requests
     /// run() also ends when this can be read or its other end is closed, as of a pipe to the process that started it.
     int stop_fd = -1;
-    std::int64_t spin_ns = 40'000;                         ///< the last part of a wait is spun, since a sleep ends late
+    std::int64_t spin_ns = 80'000;                         ///< the last part of a wait is spun, since a sleep ends late
     std::function<void(const TruthRequest&)> on_finished;  ///< called inside run()
 };
 
