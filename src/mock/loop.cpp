@@ -29,6 +29,7 @@ Server::Loop::~Loop() {
 
 Result<void> Server::Loop::open() {
     prepare_process();
+    if (program.requests.empty()) program.requests.emplace_back();
     const auto socket = listen_on_loopback(options.port);
     if (!socket) return socket.error();
     listener = *socket;

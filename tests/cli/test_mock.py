@@ -61,19 +61,26 @@ def read_all(connection):
     return got, reads
 
 
+def more(connection):
+    data = connection.recv(65536)
+    if not data:
+        raise EOFError("the server closed in the middle of an answer")
+    return data
+
+
 def read_answer(connection):
     """One chunked or counted answer; the connection stays."""
     got = b""
     while b"\r\n\r\n" not in got:
-        got += connection.recv(65536)
+        got += more(connection)
     head, rest = got.split(b"\r\n\r\n", 1)
     if b"chunked" in head:
         while not rest.endswith(b"0\r\n\r\n"):
-            rest += connection.recv(65536)
+            rest += more(connection)
     else:
         length = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         while len(rest) < length:
-            rest += connection.recv(65536)
+            rest += more(connection)
     return head, rest
 
 
