@@ -3,7 +3,7 @@ include(CMakePackageConfigHelpers)
 install(TARGETS velollm velollm_warnings velollm_instrument EXPORT velollm-targets
   ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR}
   FILE_SET HEADERS DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
-install(TARGETS velollm_cli RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
+install(TARGETS velollm_cli velollm_mock RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
 install(DIRECTORY schema DESTINATION ${CMAKE_INSTALL_DATADIR}/velollm)
 install(EXPORT velollm-targets NAMESPACE velollm:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/velollm)
 
