@@ -71,11 +71,16 @@ void add_engine(CLI::App& command, Parser& parser) {
     command.add_option("--keep-alive", options.keep_alive, "Ollama: keep the model in memory, e.g. 5m")
         ->type_name("TIME")
         ->group(group);
-    command.add_option("--flash-attn", options.flash_attention, "embedded: on, off, auto")
+    command.add_option("--flash-attn", options.flash_attention, "embedded, llamacpp -m FILE: on, off, auto")
         ->type_name("X")
         ->group(group);
-    command.add_option("--kv-type", options.kv_type, "embedded: type of the KV cache, e.g. q8_0")
+    command.add_option("--kv-type", options.kv_type, "embedded, llamacpp -m FILE: type of the KV cache, e.g. q8_0")
         ->type_name("TYPE")
+        ->group(group);
+    command
+        .add_option("--draft", parser.benchmark_args.target.draft,
+                    "llamacpp -m FILE: small model for speculative decoding; a file, or a name as for -m")
+        ->type_name("MODEL")
         ->group(group);
     command.add_flag("--reload", parser.benchmark_args.reload, "Unload the model first, so that loading is measured")
         ->group(group);
@@ -86,16 +91,21 @@ void add_target(CLI::App& command, Parser& parser) {
     const char* group = "Target";
     command
         .add_option("-m,--model", target.model,
-                    "A server's model name; embedded: a GGUF file, or a name in the local Ollama store.\n"
+                    "A server's model name; embedded, llamacpp: a GGUF file, or a name in the local Ollama store.\n"
                     "Default llama3.2:3b; embedded: SmolLM2-135M-Instruct")
         ->type_name("NAME")
         ->group(group);
-    command.add_option("-b,--backend", target.backend, "ollama (default), llamacpp (a running llama-server), embedded")
+    command
+        .add_option("-b,--backend", target.backend,
+                    "ollama (default), llamacpp (a running llama-server; with -m FILE: starts it), embedded")
         ->check(silent(CLI::IsMember(backend::backend_names())))
         ->type_name("NAME")
         ->group(group);
     command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
         ->type_name("URL")
+        ->group(group);
+    command.add_option("--llama-server", target.llama_server, "llamacpp: the program to start; else it is looked for")
+        ->type_name("FILE")
         ->group(group);
     command.add_option("--ollama-url", parser.ollama_url, "The same, for Ollama")->type_name("URL")->group(group);
     command.add_option("--endpoint", parser.endpoint, "Ollama: generate (default) or chat")

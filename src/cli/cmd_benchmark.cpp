@@ -136,6 +136,7 @@ private:
     Result<void> prepare(const BenchmarkConfig& config, bool first) {
         contexts_.push_back(shared_);
         report::Context& context = contexts_.back();
+        progress_.show("Connecting...");
         auto connected = session_.connect(config.model);
         // The title names the model that is used, which for a default the connection tells.
         const std::string model = connected                     ? connected->model
