@@ -28,10 +28,11 @@ struct EngineOptions {
 
 /// Which engine, which model, and how to reach it.
 struct TargetSpec {
-    std::string backend = "ollama";  ///< "ollama", "llamacpp", "embedded"
+    std::string backend = "ollama";  ///< "ollama", "llamacpp", "openai", "embedded"
     std::string model;               ///< empty: the backend's usual one (Ollama: kDefaultModel)
     std::string url;                 ///< empty: the backend's usual address (Ollama: $OLLAMA_HOST)
-    bool chat = false;               ///< Ollama: /api/chat instead of /api/generate
+    std::string endpoint;            ///< Ollama: generate, chat; openai: chat, completions; empty: the first of these
+    std::string api_key_env;         ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
     std::string llama_server;        ///< llamacpp: program to start; empty: looked for
     std::string draft;               ///< llamacpp, where it is started: model for speculative decoding; empty: none
     EngineOptions options;

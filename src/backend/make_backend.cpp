@@ -2,10 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "backend/embedded.h"
 #include "backend/http_backend.h"
 #include "backend/ollama_store_model.h"
 #include "backend/started_llama_server.h"
+#include "base/text.h"
 #include "http/curl_transport.h"
 
 namespace velollm::backend {
@@ -15,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr int kOllamaPort = 11434;
 constexpr int kLlamaServerPort = 8080;
+constexpr int kOpenAiPort = 8000;  // vLLM's
 
 /// A file that stands there, or a name that can only mean a file.
 bool names_a_file(const std::string& model) {
@@ -69,7 +73,8 @@ Result<void> refuse_start_options(const TargetSpec& target) {
         ErrorCode::kUsage, fmt::format("--flash-attn and --kv-type can't be set through {}", target.backend),
         target.backend == "ollama"
             ? "Ollama takes them when it starts: OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve"
-            : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
+        : target.backend == "openai" ? "Set them where the server is started."
+                                     : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
 }
 
 /// The transport with the certificates that the user's environment names, as the curl command has it.
@@ -161,10 +166,43 @@ Result<std::unique_ptr<Backend>> make_llama_server(Target target, const system::
                              std::move(stop));
 }
 
+/// The key that the user's environment holds; empty without one.
+Result<std::string> find_key(const TargetSpec& spec, const system::System& system) {
+    const std::string name = spec.api_key_env.empty() ? "OPENAI_API_KEY" : spec.api_key_env;
+    const std::string key(base::trim(system.variable(name).value_or("")));
+    if (key.empty() && !spec.api_key_env.empty()) {
+        return Error{ErrorCode::kUsage, fmt::format("The environment variable {} is not set", name),
+                     "--api-key-env takes the name of a variable, not the key itself."};
+    }
+    const bool printable = std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+    if (!printable)
+        return Error{ErrorCode::kUsage, fmt::format("{} holds no key: it has odd characters", name), "Set it anew."};
+    return key;
+}
+
+Result<std::unique_ptr<Backend>> make_openai(Target target, const system::System& system, Clock& clock,
+                                             std::function<bool()> stop) {
+    const TargetSpec& spec = target.spec;
+    const EngineOptions& options = spec.options;
+    if (spec.url.empty())
+        return Error{ErrorCode::kUsage, "-b openai needs an address", "Give it:  --url http://HOST:PORT/v1"};
+    if (options.num_ctx || options.num_batch || options.num_gpu || options.num_thread)
+        return Error{ErrorCode::kUsage, "--num-* can't be set through an OpenAI-compatible server",
+                     "Set them where the server is started."};
+    const auto url = wire::parse_url(spec.url, kOpenAiPort);
+    if (!url) return url.error();
+    auto key = find_key(spec, system);
+    if (!key) return key.error();
+    target.base = openai_base(*url);
+    target.api_key = std::move(*key);
+    return make_http_backend(openai_dialect(), std::move(target), make_transport(system, clock), clock,
+                             std::move(stop));
+}
+
 }  // namespace
 
 std::vector<std::string> backend_names() {
-    return {"ollama", "llamacpp", "embedded"};
+    return {"ollama", "llamacpp", "openai", "embedded"};
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const system::System& system,
@@ -176,9 +214,10 @@ Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const sy
         return Error{ErrorCode::kUsage, "--draft and --llama-server go with -b llamacpp", "Leave them out."};
     if (target.backend == "embedded") return make_embedded(target, system, hardware, clock, std::move(interrupted));
     if (const auto fits = refuse_start_options(target); !fits) return fits.error();
+    if (target.backend == "openai") return make_openai({.spec = target}, system, clock, std::move(interrupted));
     if (target.backend == "ollama") return make_ollama({.spec = target}, system, clock, std::move(interrupted));
     return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", target.backend),
-                 "Known are ollama, llamacpp and embedded."};
+                 "Known are ollama, llamacpp, openai and embedded."};
 }
 
 }  // namespace velollm::backend

@@ -25,7 +25,6 @@ struct Parser {
     DetectArgs detect_args;
     std::string config_file;
     std::string ollama_url;
-    std::string endpoint = "generate";
     double timeout_seconds = 300.0;
     bool version = false;
 };
@@ -97,19 +96,27 @@ void add_target(CLI::App& command, Parser& parser) {
         ->group(group);
     command
         .add_option("-b,--backend", target.backend,
-                    "ollama (default), llamacpp (a running llama-server; with -m FILE: starts it), embedded")
+                    "ollama (default), llamacpp (a running llama-server; with -m FILE: starts it),\n"
+                    "openai (any server with /v1; needs --url), embedded")
         ->check(silent(CLI::IsMember(backend::backend_names())))
         ->type_name("NAME")
         ->group(group);
     command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
         ->type_name("URL")
         ->group(group);
+    command
+        .add_option("--api-key-env", target.api_key_env,
+                    "openai: name of the environment variable with the key; default OPENAI_API_KEY")
+        ->type_name("NAME")
+        ->group(group);
     command.add_option("--llama-server", target.llama_server, "llamacpp: the program to start; else it is looked for")
         ->type_name("FILE")
         ->group(group);
     command.add_option("--ollama-url", parser.ollama_url, "The same, for Ollama")->type_name("URL")->group(group);
-    command.add_option("--endpoint", parser.endpoint, "Ollama: generate (default) or chat")
-        ->check(silent(CLI::IsMember({"generate", "chat"})))
+    command
+        .add_option("--endpoint", target.endpoint,
+                    "Ollama: generate (default) or chat; openai: chat (default) or completions")
+        ->check(silent(CLI::IsMember({"generate", "chat", "completions"})))
         ->type_name("NAME")
         ->group(group);
     command
@@ -226,6 +233,17 @@ Printed usage_error(const Error& error) {
     return {fmt::format("Error: {}\n  {}\n", error.message, error.hint), true, kUsageExit};
 }
 
+Result<void> endpoint_fits(const TargetSpec& target) {
+    const std::string& name = target.endpoint;
+    const bool openai = target.backend == "openai";
+    if (name.empty() || name == (openai ? "completions" : "generate") || name == "chat") {
+        if (name.empty() || openai || target.backend == "ollama") return {};
+        return Error{ErrorCode::kUsage, "--endpoint goes with -b ollama and -b openai", "Leave it out."};
+    }
+    return Error{ErrorCode::kUsage, fmt::format("-b {} has no endpoint {}", target.backend, name),
+                 "Ollama has generate and chat; openai has chat and completions."};
+}
+
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
     BenchmarkArgs& args = parser.benchmark_args;
@@ -245,7 +263,7 @@ Arguments finish(Parser& parser) {
     if (args.target.backend == "embedded" && !args.target.url.empty())
         return usage_error(
             {ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
-    args.target.chat = parser.endpoint == "chat";
+    if (const auto fits = endpoint_fits(args.target); !fits) return usage_error(fits.error());
     args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
     return args;
 }

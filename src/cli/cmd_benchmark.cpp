@@ -163,6 +163,7 @@ private:
 
     std::string engine_name() const {
         if (args_.target.backend == "ollama") return "Ollama";
+        if (args_.target.backend == "openai") return "OpenAI-compatible server";
         return args_.target.backend == "llamacpp" ? "llama-server" : "llama.cpp";
     }
 
