@@ -31,10 +31,11 @@ struct TargetSpec {
     std::string backend = "ollama";  ///< "ollama", "llamacpp", "openai", "embedded"
     std::string model;               ///< empty: the backend's usual one (Ollama: kDefaultModel)
     std::string url;                 ///< empty: the backend's usual address (Ollama: $OLLAMA_HOST)
-    std::string endpoint;            ///< Ollama: generate, chat; openai: chat, completions; empty: the first of these
-    std::string api_key_env;         ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
-    std::string llama_server;        ///< llamacpp: program to start; empty: looked for
-    std::string draft;               ///< llamacpp, where it is started: model for speculative decoding; empty: none
+    std::string
+        endpoint;  ///< Ollama: generate, chat; llamacpp: completion, chat; openai: chat, completions; empty: the first
+    std::string api_key_env;   ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
+    std::string llama_server;  ///< llamacpp: program to start; empty: looked for
+    std::string draft;         ///< llamacpp, where it is started: model for speculative decoding; empty: none
     EngineOptions options;
     std::uint64_t seed = 42;  ///< sent with every request; sampling is greedy all the same
     /// A request that brings no new token for this long is given up.

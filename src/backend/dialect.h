@@ -30,6 +30,7 @@ struct Target {
     std::string prompt_prefix;  ///< what the model's chat template puts before a user's words, where we apply it
     std::string prompt_suffix;
     AcceptedFields accepted;
+    bool is_llama_server = false;  ///< behind /v1: it has an own switch for its cache, and closes kept connections
 
     /// Sent to this server and nowhere else; in no result, no message.
     std::string api_key;
@@ -64,7 +65,8 @@ struct Dialect {
 };
 
 const Dialect& ollama_dialect();
-const Dialect& llama_server_dialect();
+/// For the endpoint that `spec` names: its own (/completion), or that of OpenAI's chat.
+const Dialect& llama_server_dialect(const TargetSpec& spec = {});
 const Dialect& openai_dialect();
 
 /// The address that the endpoints are appended to: with /v1, whether or not the user wrote it.

@@ -36,8 +36,12 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
     }
     // A fixed amount of work, where the server knows how.
     if (fields.extras) json.field("ignore_eos", true).field("min_tokens", prompt.max_tokens);
+    // The nonce keeps a prompt out of the cache; what the chat template puts in front of it would come from there.
+    if (target.is_llama_server) json.field("cache_prompt", false);
     json.end_object();
-    return post(target, chat ? "/chat/completions" : "/completions", json);
+    HttpRequest request = post(target, chat ? "/chat/completions" : "/completions", json);
+    request.fresh = target.is_llama_server;
+    return request;
 }
 
 Error refusal(const Target& target, int status, std::string_view body) {
@@ -147,6 +151,8 @@ Result<TargetInfo> describe(Target& target, const Caller& ask) {
     if (!names) return names.error();
     if (const auto chosen = choose_model(target, *names); !chosen) return chosen.error();
     if (const auto learned = learn_fields(target, ask); !learned) return learned.error();
+    const auto owner = info.settings.find("owned_by");
+    target.is_llama_server = owner != info.settings.end() && owner->second == "llamacpp";
     info.model = target.spec.model;
     const AcceptedFields& fields = target.accepted;
     info.settings["endpoint"] = target.spec.endpoint.empty() ? "chat" : target.spec.endpoint;

@@ -88,6 +88,7 @@ private:
         dialect_.read_event(json_, meaning);
         if (meaning.tokens) {
             any_token_ = true;
+            ++events_;
             // A count that comes late is the sum of all events so far: no part of it is this one's.
             all_counted_ = all_counted_ && meaning.running_tokens && *meaning.running_tokens >= counted_;
             if (all_counted_) {
@@ -111,6 +112,9 @@ private:
         ServerReport report = report_;
         if (all_counted_ && counted_ > 0 && report.output_tokens)
             report.hidden_tokens = *report.output_tokens - counted_;
+        // One event a token, and one token more than events at a natural stop: that is the end token.
+        if (!report.hidden_tokens && report.finish == FinishReason::kStop && report.output_tokens == events_ + 1)
+            report.hidden_tokens = 1;
         return report;
     }
 
@@ -147,6 +151,7 @@ private:
     wire::JsonReader json_;
     bool any_token_ = false;
     std::int64_t counted_ = 0;  // tokens in the events so far, where the server keeps count
+    std::int64_t events_ = 0;   // that carried tokens
     bool all_counted_ = true;
     bool text_ended_ = false;
     bool final_ = false;

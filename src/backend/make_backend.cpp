@@ -162,8 +162,8 @@ Result<std::unique_ptr<Backend>> make_llama_server(Target target, const system::
     const auto url = wire::parse_url(spec.url.empty() ? "localhost" : spec.url, kLlamaServerPort);
     if (!url) return url.error();
     target.base = *url;
-    return make_http_backend(llama_server_dialect(), std::move(target), make_transport(system, clock), clock,
-                             std::move(stop));
+    const Dialect& dialect = llama_server_dialect(target.spec);
+    return make_http_backend(dialect, std::move(target), make_transport(system, clock), clock, std::move(stop));
 }
 
 /// The key that the user's environment holds; empty without one.

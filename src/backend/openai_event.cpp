@@ -68,6 +68,8 @@ void read_openai_event(const JsonReader& json, EventMeaning& meaning) {
     read_usage(json, meaning.report);
     read_timings(json, meaning.report);
     meaning.tokens = read_tokens(json);
+    // Ollama writes zeros into all events but the last: that is no count.
+    if (meaning.tokens && meaning.report.output_tokens == 0) meaning.report = {};
     if (meaning.tokens) meaning.running_tokens = meaning.report.output_tokens;
     if (const auto reason = json.text("/choices/0/finish_reason"); reason && !reason->empty()) {
         meaning.text_ended = true;

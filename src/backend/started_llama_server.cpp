@@ -106,7 +106,8 @@ private:
         took_ = clock_.now() - begin;
         fresh_ = true;
 
-        auto inner = make_http_backend(llama_server_dialect(), std::move(target), std::move(transport), clock_, stop_);
+        auto inner = make_http_backend(llama_server_dialect(spec_.target), std::move(target), std::move(transport),
+                                       clock_, stop_);
         auto info = inner->describe();
         if (!info) return info.error();
         info->model = spec_.model;

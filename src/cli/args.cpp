@@ -115,8 +115,9 @@ void add_target(CLI::App& command, Parser& parser) {
     command.add_option("--ollama-url", parser.ollama_url, "The same, for Ollama")->type_name("URL")->group(group);
     command
         .add_option("--endpoint", target.endpoint,
-                    "Ollama: generate (default) or chat; openai: chat (default) or completions")
-        ->check(silent(CLI::IsMember({"generate", "chat", "completions"})))
+                    "Ollama: generate (default) or chat; llamacpp: completion (default) or chat;\n"
+                    "openai: chat (default) or completions")
+        ->check(silent(CLI::IsMember({"generate", "chat", "completion", "completions"})))
         ->type_name("NAME")
         ->group(group);
     command
@@ -235,13 +236,15 @@ Printed usage_error(const Error& error) {
 
 Result<void> endpoint_fits(const TargetSpec& target) {
     const std::string& name = target.endpoint;
-    const bool openai = target.backend == "openai";
-    if (name.empty() || name == (openai ? "completions" : "generate") || name == "chat") {
-        if (name.empty() || openai || target.backend == "ollama") return {};
-        return Error{ErrorCode::kUsage, "--endpoint goes with -b ollama and -b openai", "Leave it out."};
-    }
+    if (name.empty()) return {};
+    if (target.backend == "embedded")
+        return Error{ErrorCode::kUsage, "-b embedded has no server and no --endpoint", "Leave it out."};
+    const std::string other = target.backend == "openai"     ? "completions"
+                              : target.backend == "llamacpp" ? "completion"
+                                                             : "generate";
+    if (name == "chat" || name == other) return {};
     return Error{ErrorCode::kUsage, fmt::format("-b {} has no endpoint {}", target.backend, name),
-                 "Ollama has generate and chat; openai has chat and completions."};
+                 fmt::format("It has {} and chat.", other)};
 }
 
 Arguments finish(Parser& parser) {

@@ -80,6 +80,28 @@ class LlamaServer(CliTest):
                                                           "parse_special": True})
         self.assertEqual(sample["prompt_tokens"], len(tokens["tokens"]))
 
+    def test_the_three_ways_in_count_the_same(self):
+        """/completion with the template applied here, chat with the server applying it, and the same as any /v1 server."""
+        ways = {"completion": ("-b", "llamacpp"), "chat": ("-b", "llamacpp", "--endpoint", "chat"), "openai": ("-b", "openai")}
+        prompts = {}
+        for name, words in ways.items():
+            self.expect(self.velollm("benchmark", "--url", self.engine.url, "-o", self.results, *ONE, *words), 0)
+            element = self.valid_results()[0]
+            samples = counted_samples(element)
+            self.assertEqual([sample["output_tokens"] for sample in samples], [12, 12, 12], name)
+            self.assertEqual([sample["cached_tokens"] for sample in samples], [0, 0, 0], name)
+            self.assertEqual(element["velollm"]["method"]["token_source"], "server_total" if name == "openai" else "running_count")
+            self.assertIn("server_decode_tps", element["velollm"]["measured"])
+            self.check_against_server(element)
+            nonces = [self.engine.ask("POST", "/tokenize", {"content": sample["nonce"]})[1]["tokens"] for sample in samples]
+            prompts[name] = {sample["prompt_tokens"] - len(tokens) for sample, tokens in zip(samples, nonces, strict=True)}
+        self.assertEqual(prompts["chat"], prompts["completion"])
+        self.assertEqual(prompts["openai"], prompts["completion"])
+
+    def test_chat_of_a_prompt_that_is_too_long(self):
+        done = self.benchmark("--prompt", "word " * 4000, *ONE[2:], "--endpoint", "chat")
+        self.assert_error(done, 1, "context", "-c ")
+
     def test_prompt_longer_than_the_context(self):
         done = self.benchmark("--prompt", "word " * 4000, *ONE[2:])
         self.assert_error(done, 1, "context", "-c ")

@@ -70,6 +70,7 @@ TEST(OpenAiStream, ARoleAndAnEmptyDeltaAreNoTokens) {
 TEST(OpenAiStream, CountsMayStandOnTheLastChoice) {
     const RequestRecord r = replay({content("a"), content("b"), finish("stop", usage(9, 3)), kDone});
     EXPECT_EQ(r.server.output_tokens, 3);
+    EXPECT_EQ(r.server.hidden_tokens, 1) << "the end token";
     EXPECT_EQ(r.server.finish, FinishReason::kStop);
     EXPECT_EQ(metrics::token_source(r), TokenSource::kServer);
 }
@@ -96,6 +97,13 @@ TEST(OpenAiStream, NullCountsInTheChunksAreNone) {
         replay({content("a", R"(,"usage":null)"), finish("length", R"(,"usage":null)"), usage_only(9, 1), kDone});
     EXPECT_EQ(r.events.front().tokens, std::nullopt);
     EXPECT_EQ(r.server.output_tokens, 1);
+}
+
+TEST(OpenAiStream, ZeroesBesideTextAreNoCounts) {
+    const RequestRecord r = replay({content("a", usage(0, 0)), content("b", usage(0, 0)), finish("length"), kDone});
+    EXPECT_EQ(r.events.front().tokens, std::nullopt);
+    EXPECT_EQ(r.server.output_tokens, std::nullopt);
+    EXPECT_EQ(r.server.prompt_tokens, std::nullopt);
 }
 
 TEST(OpenAiStream, WithoutCountsTheyAreUnknownAndNotZero) {
@@ -193,6 +201,20 @@ TEST(OpenAiStream, RecordedRepliesOfLlamaServerAndOllama) {
     EXPECT_EQ(drafted.server.accepted_tokens, 6);
     EXPECT_EQ(give("ollama-0.32.15/openai_chat_stream_usage.jsonl").server.output_tokens, 16);
     EXPECT_EQ(give("ollama-0.24.0/openai_chat_stream_usage.jsonl").outcome, Outcome::kOk);
+}
+
+TEST(LlamaServerChat, AsksForCountsAndAFixedAmountOfWork) {
+    Target target{.spec = {.backend = "llamacpp", .endpoint = "chat"}};
+    target.base = wire::parse_url("http://localhost:8080", 0).value();
+    const http::HttpRequest request =
+        llama_server_dialect(target.spec).generate(target, {.text = "Hi", .max_tokens = 7, .seed = 3});
+    EXPECT_EQ(request.url, "http://localhost:8080/v1/chat/completions");
+    EXPECT_TRUE(request.fresh);
+    EXPECT_EQ(request.body, R"({"messages":[{"role":"user","content":"Hi"}],"max_tokens":7,"temperature":0,"seed":3,)"
+                            R"("ignore_eos":true,"cache_prompt":false,"stream":true,"timings_per_token":true})");
+    const RequestRecord r = test::replay(llama_server_dialect(target.spec),
+                                         read_trace("llama-server-0.5.0/chat_sse_timings_per_token.jsonl"));
+    EXPECT_EQ(metrics::token_source(r), TokenSource::kRunningCount);
 }
 
 TEST(OpenAiBase, IsTheSameWithAndWithoutItsV1) {
