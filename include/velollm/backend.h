@@ -86,6 +86,7 @@ struct LoadedModel {
     std::optional<double> gpu_share;    ///< part of it on a GPU: 1 all, 0 none
     std::optional<std::int64_t> context_tokens;
     std::optional<int> threads;
+    std::optional<int> process_id;  ///< of the engine, where this program started it
 };
 
 /// What is being measured. A field that the engine doesn't tell is empty.
@@ -108,6 +109,7 @@ struct TargetInfo {
 struct Backend {
     virtual ~Backend() = default;
     /// Finds out whether the engine answers and has the model. Fails within seconds, with the way out in the hint.
+    /// An engine that this program has to start is started here, which takes as long as its model takes to load.
     virtual Result<TargetInfo> describe() = 0;
     /// Brings the model into memory and says what it took and how it lies there. Idempotent.
     virtual Result<LoadedModel> load() = 0;

@@ -19,8 +19,8 @@ struct EngineOptions {
     std::optional<int> num_gpu;    ///< layers on the GPU
     std::optional<int> num_thread;
     std::string keep_alive;       ///< Ollama: "5m", "300", "-1"; empty: the server's own
-    std::string flash_attention;  ///< embedded: "on", "off", "auto"; empty: auto
-    std::string kv_type;          ///< embedded: "f16", "q8_0", ...; empty: f16
+    std::string flash_attention;  ///< embedded, llamacpp: "on", "off", "auto"; empty: auto
+    std::string kv_type;          ///< embedded, llamacpp: "f16", "q8_0", ...; empty: f16
 
     /// Where a setting came from, when not from the caller: "num_ctx" -> "OLLAMA_NUM_CTX".
     std::map<std::string, std::string> origin;
@@ -28,10 +28,14 @@ struct EngineOptions {
 
 /// Which engine, which model, and how to reach it.
 struct TargetSpec {
-    std::string backend = "ollama";  ///< "ollama", "llamacpp", "embedded"
+    std::string backend = "ollama";  ///< "ollama", "llamacpp", "openai", "embedded"
     std::string model;               ///< empty: the backend's usual one (Ollama: kDefaultModel)
     std::string url;                 ///< empty: the backend's usual address (Ollama: $OLLAMA_HOST)
-    bool chat = false;               ///< Ollama: /api/chat instead of /api/generate
+    std::string
+        endpoint;  ///< Ollama: generate, chat; llamacpp: completion, chat; openai: chat, completions; empty: the first
+    std::string api_key_env;   ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
+    std::string llama_server;  ///< llamacpp: program to start; empty: looked for
+    std::string draft;         ///< llamacpp, where it is started: model for speculative decoding; empty: none
     EngineOptions options;
     std::uint64_t seed = 42;  ///< sent with every request; sampling is greedy all the same
     /// A request that brings no new token for this long is given up.

@@ -14,6 +14,14 @@
 
 namespace velollm::backend {
 
+/// Fields of an OpenAI request that not every server takes, as far as is known.
+struct AcceptedFields {
+    bool extras = true;                  ///< ignore_eos, min_tokens, continuous_usage_stats: vLLM, SGLang, llama-server
+    bool usage = true;                   ///< stream_options
+    bool temperature = true;             ///< not taken by OpenAI's reasoning models
+    bool max_completion_tokens = false;  ///< which they want instead of max_tokens
+};
+
 /// A server as one dialect needs to know it. `describe` fills the second part in.
 struct Target {
     TargetSpec spec;
@@ -21,6 +29,11 @@ struct Target {
 
     std::string prompt_prefix;  ///< what the model's chat template puts before a user's words, where we apply it
     std::string prompt_suffix;
+    AcceptedFields accepted;
+    bool is_llama_server = false;  ///< behind /v1: it has an own switch for its cache, and closes kept connections
+
+    /// Sent to this server and nowhere else; in no result, no message.
+    std::string api_key;
 };
 
 enum class Framing { kNdjson, kServerSentEvents };
@@ -31,6 +44,8 @@ struct EventMeaning {
     std::optional<std::int64_t> running_tokens;  ///< generated so far, this event included: the difference is its count
     bool final = false;                          ///< the server's own end: `report` is complete
     ServerReport report;
+    bool part_of_report = false;       ///< what `report` has replaces what it had in earlier events
+    bool text_ended = false;           ///< no token follows, and the stream may end here; counts may still come
     std::optional<std::string> error;  ///< the server gave up inside the stream
 };
 
@@ -50,7 +65,15 @@ struct Dialect {
 };
 
 const Dialect& ollama_dialect();
-const Dialect& llama_server_dialect();
+/// For the endpoint that `spec` names: its own (/completion), or that of OpenAI's chat.
+const Dialect& llama_server_dialect(const TargetSpec& spec = {});
+const Dialect& openai_dialect();
+
+/// The address that the endpoints are appended to: with /v1, whether or not the user wrote it.
+wire::Url openai_base(wire::Url url);
+
+/// An event of /v1/chat/completions or /v1/completions, wherever the server puts its counts.
+void read_openai_event(const wire::JsonReader& json, EventMeaning& meaning);
 
 inline constexpr Ns kShortAnswer = std::chrono::seconds(5);
 /// Loading may take this many time-outs: by default half an hour, enough for 100 GB from a slow disk.
@@ -58,6 +81,12 @@ inline constexpr int kLoadPatience = 6;
 
 http::HttpRequest get(const Target& target, std::string_view path);
 http::HttpRequest post(const Target& target, std::string_view path, const base::JsonWriter& body);
+
+/// "messages": what the user says, and nothing before it.
+void write_user_message(base::JsonWriter& json, std::string_view text);
+
+/// A server's words with the key blotted out, should it repeat it.
+std::string without_key(const Target& target, std::string_view text);
 
 /// The words of a server's refusal: {"error":"text"}, {"error":{"message":"text"}}, or such an object as a string
 /// inside the first form. Anything else: the body itself, on one line.

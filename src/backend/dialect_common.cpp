@@ -7,12 +7,36 @@
 
 namespace velollm::backend {
 
+namespace {
+std::vector<std::string> key_header(const Target& target) {
+    if (target.api_key.empty()) return {};
+    return {"Authorization: Bearer " + target.api_key};
+}
+}  // namespace
+
 http::HttpRequest get(const Target& target, std::string_view path) {
-    return {.method = "GET", .url = target.base.text() + std::string(path)};
+    return {.method = "GET", .url = target.base.text() + std::string(path), .headers = key_header(target)};
 }
 
 http::HttpRequest post(const Target& target, std::string_view path, const base::JsonWriter& body) {
-    return {.method = "POST", .url = target.base.text() + std::string(path), .body = body.text()};
+    return {.method = "POST",
+            .url = target.base.text() + std::string(path),
+            .headers = key_header(target),
+            .body = body.text()};
+}
+
+void write_user_message(base::JsonWriter& json, std::string_view text) {
+    json.key("messages").begin_array().begin_object();
+    json.field("role", "user").field("content", text).end_object().end_array();
+}
+
+std::string without_key(const Target& target, std::string_view text) {
+    std::string out(text);
+    if (target.api_key.empty()) return out;
+    constexpr std::string_view kBlot = "[key]";
+    for (std::size_t at = 0; (at = out.find(target.api_key, at)) != std::string::npos; at += kBlot.size())
+        out.replace(at, target.api_key.size(), kBlot);
+    return out;
 }
 
 std::string error_text(std::string_view body) {
@@ -39,6 +63,7 @@ std::string_view start_hint(const TargetSpec& spec) {
                "Or see why it isn't:  systemctl status ollama\n"
                "Or measure without:   velollm benchmark -b embedded";
     }
+    if (spec.backend == "openai") return "Start it, or give another address:  --url http://HOST:PORT/v1";
     return "Start it:             llama-server -m MODEL.gguf\n"
            "Other address:        --url http://HOST:PORT\n"
            "Or measure without:   velollm benchmark -b embedded";

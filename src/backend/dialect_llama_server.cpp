@@ -28,6 +28,19 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
     return request;
 }
 
+HttpRequest generate_chat(const Target& target, const Prompt& prompt) {
+    base::JsonWriter json;
+    json.begin_object();
+    write_user_message(json, prompt.text);
+    json.field("max_tokens", prompt.max_tokens).field("temperature", 0).field("seed", prompt.seed);
+    json.field("ignore_eos", true).field("cache_prompt", false);
+    // With its measurements in every event comes a running count.
+    json.field("stream", true).field("timings_per_token", true).end_object();
+    HttpRequest request = post(target, "/v1/chat/completions", json);
+    request.fresh = true;
+    return request;
+}
+
 /// timings.*_ms are doubles.
 std::optional<Ns> milliseconds(const JsonReader& json, std::string_view pointer) {
     const auto ms = json.number(pointer);
@@ -142,6 +155,7 @@ Result<TargetInfo> describe(Target& target, const Caller& ask) {
     if (const auto slots = json.integer("/total_slots")) info.settings["slots"] = fmt::format("{}", *slots);
     if (const auto n_ctx = json.integer("/default_generation_settings/n_ctx"))
         info.settings["num_ctx"] = fmt::format("{}", *n_ctx);
+    info.settings["endpoint"] = target.spec.endpoint == "chat" ? "/v1/chat/completions" : "/completion";
     read_models(target, ask, info);
     learn_template(target, ask);
     return info;
@@ -164,7 +178,11 @@ Result<void> unload(const Target&, const Caller&) {
 
 }  // namespace
 
-const Dialect& llama_server_dialect() {
+const Dialect& llama_server_dialect(const TargetSpec& spec) {
+    static const Dialect chat{
+        "llama-server", kName, Framing::kServerSentEvents, generate_chat, read_openai_event, refusal, describe,
+        load,           unload};
+    if (spec.endpoint == "chat") return chat;
     static const Dialect dialect{
         "llama-server", kName, Framing::kServerSentEvents, generate, read_event, refusal, describe, load, unload};
     return dialect;

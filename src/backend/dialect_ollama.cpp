@@ -35,9 +35,9 @@ void write_engine_options(base::JsonWriter& json, const EngineOptions& options) 
 HttpRequest generate(const Target& target, const Prompt& prompt) {
     base::JsonWriter json;
     json.begin_object().field("model", target.spec.model);
-    if (target.spec.chat) {
-        json.key("messages").begin_array().begin_object();
-        json.field("role", "user").field("content", prompt.text).end_object().end_array();
+    const bool chat = target.spec.endpoint == "chat";
+    if (chat) {
+        write_user_message(json, prompt.text);
     } else {
         json.field("prompt", prompt.text);
     }
@@ -48,7 +48,7 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
     json.field("num_predict", prompt.max_tokens).field("temperature", 0).field("seed", prompt.seed);
     write_engine_options(json, target.spec.options);
     json.end_object().end_object();
-    return post(target, target.spec.chat ? "/api/chat" : "/api/generate", json);
+    return post(target, chat ? "/api/chat" : "/api/generate", json);
 }
 
 std::optional<Ns> duration(const JsonReader& json, std::string_view pointer) {
@@ -198,7 +198,7 @@ Result<TargetInfo> describe(Target& target, const http::Caller& ask) {
     JsonReader json;
     if (json.parse(shown.body)) read_show(json, info);
     write_settings(target.spec.options, info);
-    if (target.spec.chat) info.settings["endpoint"] = "/api/chat";
+    if (target.spec.endpoint == "chat") info.settings["endpoint"] = "/api/chat";
     return info;
 }
 

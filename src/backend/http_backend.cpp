@@ -15,6 +15,22 @@ namespace {
 
 constexpr std::size_t kMaxRefusalBytes = std::size_t{64} << 10U;
 
+/// What `later` has takes the place of what there was.
+void replace_parts(ServerReport& report, const ServerReport& later) {
+    const auto take = [](auto& into, const auto& from) {
+        if (from) into = from;
+    };
+    take(report.prompt_tokens, later.prompt_tokens);
+    take(report.cached_tokens, later.cached_tokens);
+    take(report.output_tokens, later.output_tokens);
+    take(report.reasoning_tokens, later.reasoning_tokens);
+    take(report.draft_tokens, later.draft_tokens);
+    take(report.accepted_tokens, later.accepted_tokens);
+    take(report.prompt_eval, later.prompt_eval);
+    take(report.eval, later.eval);
+    if (later.finish != FinishReason::kUnknown) report.finish = later.finish;
+}
+
 /// One reply on its way in. Reads events, tells the sink, and at the end says how it went.
 class Reply final : public http::ByteSink {
 public:
@@ -47,6 +63,8 @@ public:
         // The last line of a whole reply may lack its line feed.
         if (dialect_.framing == Framing::kNdjson && !final_ && !ndjson_.pending().empty())
             read(std::string(ndjson_.pending()), at);
+        // A server may leave out the mark at its end, once the text has come to an end.
+        final_ = final_ || (text_ended_ && !stream_error_);
         // The server's own end is the end; the connection's comes a little later.
         sink_.on_done(id_, final_ ? final_at_ : at, judge(end));
         ended_ = true;
@@ -56,33 +74,52 @@ public:
 
 private:
     void read(std::string_view json, TimePoint at) {
-        if (final_ || stream_error_ || json == "[DONE]") return;
+        if (final_ || stream_error_) return;
+        if (json == "[DONE]") {
+            final_ = true;
+            return;
+        }
         EventMeaning meaning;
         if (!json_.parse(json)) {
-            stream_error_ = fmt::format("an event that is not JSON: {}", base::one_line(json, 60));
+            stream_error_ =
+                fmt::format("an event that is not JSON: {}", base::one_line(without_key(target_, json), 60));
             return;
         }
         dialect_.read_event(json_, meaning);
         if (meaning.tokens) {
             any_token_ = true;
-            if (meaning.running_tokens) {
+            ++events_;
+            // A count that comes late is the sum of all events so far: no part of it is this one's.
+            all_counted_ = all_counted_ && meaning.running_tokens && *meaning.running_tokens >= counted_;
+            if (all_counted_) {
                 meaning.tokens->tokens = *meaning.running_tokens - counted_;
                 meaning.tokens->running_count = true;
+                counted_ = *meaning.running_tokens;
             }
-            counted_ = meaning.running_tokens.value_or(counted_);
             sink_.on_tokens(id_, at, *meaning.tokens);
         }
-        if (meaning.error) stream_error_ = error_text(*meaning.error);
+        if (meaning.error) stream_error_ = error_text(without_key(target_, *meaning.error));
+        if (meaning.part_of_report) replace_parts(report_, meaning.report);
+        text_ended_ = text_ended_ || meaning.text_ended;
+        final_at_ = at;
         if (meaning.final) {
             final_ = true;
-            final_at_ = at;
             report_ = meaning.report;
-            if (counted_ > 0 && report_.output_tokens) report_.hidden_tokens = *report_.output_tokens - counted_;
         }
     }
 
+    ServerReport report() const {
+        ServerReport report = report_;
+        if (all_counted_ && counted_ > 0 && report.output_tokens)
+            report.hidden_tokens = *report.output_tokens - counted_;
+        // One event a token, and one token more than events at a natural stop: that is the end token.
+        if (!report.hidden_tokens && report.finish == FinishReason::kStop && report.output_tokens == events_ + 1)
+            report.hidden_tokens = 1;
+        return report;
+    }
+
     Completion judge(const http::TransportEnd& end) const {
-        if (final_) return {any_token_ ? Outcome::kOk : Outcome::kEmpty, {}, report_};
+        if (final_) return {any_token_ ? Outcome::kOk : Outcome::kEmpty, {}, report()};
         if (stream_error_) {
             return {Outcome::kError,
                     {ErrorCode::kFailed, fmt::format("{} gave up: {}", dialect_.display_name, *stream_error_),
@@ -114,6 +151,9 @@ private:
     wire::JsonReader json_;
     bool any_token_ = false;
     std::int64_t counted_ = 0;  // tokens in the events so far, where the server keeps count
+    std::int64_t events_ = 0;   // that carried tokens
+    bool all_counted_ = true;
+    bool text_ended_ = false;
     bool final_ = false;
     TimePoint final_at_{};
     ServerReport report_;

@@ -2,9 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "backend/embedded.h"
 #include "backend/http_backend.h"
 #include "backend/ollama_store_model.h"
+#include "backend/started_llama_server.h"
+#include "base/text.h"
 #include "http/curl_transport.h"
 
 namespace velollm::backend {
@@ -14,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr int kOllamaPort = 11434;
 constexpr int kLlamaServerPort = 8080;
+constexpr int kOpenAiPort = 8000;  // vLLM's
 
 /// A file that stands there, or a name that can only mean a file.
 bool names_a_file(const std::string& model) {
@@ -61,14 +66,15 @@ Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const s
     return make_embedded_backend(std::move(*spec), clock);
 }
 
-/// Settings that only the embedded engine can take from a request's side.
-Result<void> refuse_embedded_options(const TargetSpec& target) {
+/// Settings that a running server can't take with a request.
+Result<void> refuse_start_options(const TargetSpec& target) {
     if (target.options.flash_attention.empty() && target.options.kv_type.empty()) return {};
     return Error{
         ErrorCode::kUsage, fmt::format("--flash-attn and --kv-type can't be set through {}", target.backend),
         target.backend == "ollama"
             ? "Ollama takes them when it starts: OLLAMA_FLASH_ATTENTION=1 OLLAMA_KV_CACHE_TYPE=q8_0 ollama serve"
-            : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
+        : target.backend == "openai" ? "Set them where the server is started."
+                                     : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
 }
 
 /// The transport with the certificates that the user's environment names, as the curl command has it.
@@ -91,35 +97,127 @@ Result<std::unique_ptr<Backend>> make_ollama(Target target, const system::System
                              std::move(stop));
 }
 
-Result<std::unique_ptr<Backend>> make_llama_server(Target target, const system::System& system, Clock& clock,
-                                                   std::function<bool()> stop) {
-    const EngineOptions& options = target.spec.options;
+/// A model on this disk, to be loaded by an engine of ours.
+struct LocalModel {
+    fs::path file;
+    std::string digest;
+};
+
+/// Nothing when `model` is neither a file nor a name of the local Ollama store.
+Result<std::optional<LocalModel>> local_model(const std::string& model, const system::System& system) {
+    if (model.empty()) return std::optional<LocalModel>();
+    if (!names_a_file(model)) {
+        const auto stored = find_stored_model(system, model);
+        if (!stored) return std::optional<LocalModel>();
+        return std::optional(LocalModel{stored->file, stored->digest.substr(stored->digest.find(':') + 1)});
+    }
+    // Read for its errors: they say more than the server's log.
+    if (const auto file = gguf::read_model_file(model); !file) return file.error();
+    return std::optional(LocalModel{fs::absolute(model), ""});
+}
+
+Result<std::unique_ptr<Backend>> start_llama_server(const TargetSpec& target, const LocalModel& model,
+                                                    const system::System& system, const Hardware& hardware,
+                                                    Clock& clock, std::function<bool()> stop) {
+    const auto binary = find_llama_server(target.llama_server, system);
+    if (!binary) return binary.error();
+    LlamaServerSpec spec{.binary = *binary,
+                         .model_file = model.file,
+                         .model = target.model,
+                         .digest = model.digest,
+                         .target = target,
+                         .threads = hardware.cpu.usable.count};
+    if (!target.draft.empty()) {
+        const auto draft = local_model(target.draft, system);
+        if (!draft) return draft.error();
+        if (!*draft) {
+            return Error{ErrorCode::kModelNotFound, fmt::format("Model not found: {} (from --draft)", target.draft),
+                         "Name a GGUF file, or a model of the local Ollama store."};
+        }
+        spec.draft_file = (*draft)->file;
+    }
+    const auto transport = [system, &clock] { return make_transport(system, clock); };
+    return make_started_llama_server(std::move(spec), system, clock, transport, std::move(stop));
+}
+
+Result<std::unique_ptr<Backend>> make_llama_server(Target target, const system::System& system,
+                                                   const Hardware& hardware, Clock& clock, std::function<bool()> stop) {
+    const TargetSpec& spec = target.spec;
+    if (spec.url.empty()) {
+        const auto model = local_model(spec.model, system);
+        if (!model) return model.error();
+        if (*model) return start_llama_server(spec, **model, system, hardware, clock, std::move(stop));
+    }
+    if (!spec.draft.empty() || !spec.llama_server.empty()) {
+        return Error{ErrorCode::kUsage, "--draft and --llama-server are for a llama-server that is started here",
+                     "Name a model file with -m and leave out --url."};
+    }
+    if (const auto fits = refuse_start_options(spec); !fits) return fits.error();
+    const EngineOptions& options = spec.options;
     if (options.num_ctx || options.num_batch || options.num_gpu || options.num_thread) {
         return Error{ErrorCode::kUsage, "llama-server takes its context, batch, threads and GPU layers when it starts",
-                     "Start it with  -c, -b, -t, -ngl  and leave out --num-* (unset OLLAMA_NUM_* too)."};
+                     "Start it with  -c, -b, -t, -ngl  and leave out --num-* (unset OLLAMA_NUM_* too).\n"
+                     "Or have it started:  -m FILE.gguf  without --url"};
     }
-    const auto url = wire::parse_url(target.spec.url.empty() ? "localhost" : target.spec.url, kLlamaServerPort);
+    const auto url = wire::parse_url(spec.url.empty() ? "localhost" : spec.url, kLlamaServerPort);
     if (!url) return url.error();
     target.base = *url;
-    return make_http_backend(llama_server_dialect(), std::move(target), make_transport(system, clock), clock,
+    const Dialect& dialect = llama_server_dialect(target.spec);
+    return make_http_backend(dialect, std::move(target), make_transport(system, clock), clock, std::move(stop));
+}
+
+/// The key that the user's environment holds; empty without one.
+Result<std::string> find_key(const TargetSpec& spec, const system::System& system) {
+    const std::string name = spec.api_key_env.empty() ? "OPENAI_API_KEY" : spec.api_key_env;
+    const std::string key(base::trim(system.variable(name).value_or("")));
+    if (key.empty() && !spec.api_key_env.empty()) {
+        return Error{ErrorCode::kUsage, fmt::format("The environment variable {} is not set", name),
+                     "--api-key-env takes the name of a variable, not the key itself."};
+    }
+    const bool printable = std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+    if (!printable)
+        return Error{ErrorCode::kUsage, fmt::format("{} holds no key: it has odd characters", name), "Set it anew."};
+    return key;
+}
+
+Result<std::unique_ptr<Backend>> make_openai(Target target, const system::System& system, Clock& clock,
+                                             std::function<bool()> stop) {
+    const TargetSpec& spec = target.spec;
+    const EngineOptions& options = spec.options;
+    if (spec.url.empty())
+        return Error{ErrorCode::kUsage, "-b openai needs an address", "Give it:  --url http://HOST:PORT/v1"};
+    if (options.num_ctx || options.num_batch || options.num_gpu || options.num_thread)
+        return Error{ErrorCode::kUsage, "--num-* can't be set through an OpenAI-compatible server",
+                     "Set them where the server is started."};
+    const auto url = wire::parse_url(spec.url, kOpenAiPort);
+    if (!url) return url.error();
+    auto key = find_key(spec, system);
+    if (!key) return key.error();
+    target.base = openai_base(*url);
+    target.api_key = std::move(*key);
+    return make_http_backend(openai_dialect(), std::move(target), make_transport(system, clock), clock,
                              std::move(stop));
 }
 
 }  // namespace
 
 std::vector<std::string> backend_names() {
-    return {"ollama", "llamacpp", "embedded"};
+    return {"ollama", "llamacpp", "openai", "embedded"};
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const system::System& system,
                                               const Hardware& hardware, Clock& clock,
                                               std::function<bool()> interrupted) {
+    if (target.backend == "llamacpp")
+        return make_llama_server({.spec = target}, system, hardware, clock, std::move(interrupted));
+    if (!target.draft.empty() || !target.llama_server.empty())
+        return Error{ErrorCode::kUsage, "--draft and --llama-server go with -b llamacpp", "Leave them out."};
     if (target.backend == "embedded") return make_embedded(target, system, hardware, clock, std::move(interrupted));
-    if (const auto fits = refuse_embedded_options(target); !fits) return fits.error();
+    if (const auto fits = refuse_start_options(target); !fits) return fits.error();
+    if (target.backend == "openai") return make_openai({.spec = target}, system, clock, std::move(interrupted));
     if (target.backend == "ollama") return make_ollama({.spec = target}, system, clock, std::move(interrupted));
-    if (target.backend == "llamacpp") return make_llama_server({.spec = target}, system, clock, std::move(interrupted));
     return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", target.backend),
-                 "Known are ollama, llamacpp and embedded."};
+                 "Known are ollama, llamacpp, openai and embedded."};
 }
 
 }  // namespace velollm::backend

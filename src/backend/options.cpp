@@ -9,7 +9,7 @@
 namespace velollm::backend {
 
 Result<void> take_environment(TargetSpec& target, const system::System& system) {
-    if (target.backend == "llamacpp") return {};
+    if (target.backend == "llamacpp" || target.backend == "openai") return {};
     EngineOptions& options = target.options;
     struct Row {
         const char* option;

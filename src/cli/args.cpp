@@ -26,7 +26,6 @@ struct Parser {
     DetectArgs detect_args;
     std::string config_file;
     std::string ollama_url;
-    std::string endpoint = "generate";
     double timeout_seconds = 300.0;
     double quiet_seconds = 3.0;
     std::string until;
@@ -74,11 +73,16 @@ void add_engine(CLI::App& command, Parser& parser) {
     command.add_option("--keep-alive", options.keep_alive, "Ollama: keep the model in memory, e.g. 5m")
         ->type_name("TIME")
         ->group(group);
-    command.add_option("--flash-attn", options.flash_attention, "embedded: on, off, auto")
+    command.add_option("--flash-attn", options.flash_attention, "embedded, llamacpp -m FILE: on, off, auto")
         ->type_name("X")
         ->group(group);
-    command.add_option("--kv-type", options.kv_type, "embedded: type of the KV cache, e.g. q8_0")
+    command.add_option("--kv-type", options.kv_type, "embedded, llamacpp -m FILE: type of the KV cache, e.g. q8_0")
         ->type_name("TYPE")
+        ->group(group);
+    command
+        .add_option("--draft", parser.benchmark_args.target.draft,
+                    "llamacpp -m FILE: small model for speculative decoding; a file, or a name as for -m")
+        ->type_name("MODEL")
         ->group(group);
     command.add_flag("--reload", parser.benchmark_args.reload, "Unload the model first, so that loading is measured")
         ->group(group);
@@ -89,20 +93,34 @@ void add_target(CLI::App& command, Parser& parser) {
     const char* group = "Target";
     command
         .add_option("-m,--model", target.model,
-                    "A server's model name; embedded: a GGUF file, or a name in the local Ollama store.\n"
+                    "A server's model name; embedded, llamacpp: a GGUF file, or a name in the local Ollama store.\n"
                     "Default llama3.2:3b; embedded: SmolLM2-135M-Instruct")
         ->type_name("NAME")
         ->group(group);
-    command.add_option("-b,--backend", target.backend, "ollama (default), llamacpp (a running llama-server), embedded")
+    command
+        .add_option("-b,--backend", target.backend,
+                    "ollama (default), llamacpp (a running llama-server; with -m FILE: starts it),\n"
+                    "openai (any server with /v1; needs --url), embedded")
         ->check(silent(CLI::IsMember(backend::backend_names())))
         ->type_name("NAME")
         ->group(group);
     command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
         ->type_name("URL")
         ->group(group);
+    command
+        .add_option("--api-key-env", target.api_key_env,
+                    "openai: name of the environment variable with the key; default OPENAI_API_KEY")
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("--llama-server", target.llama_server, "llamacpp: the program to start; else it is looked for")
+        ->type_name("FILE")
+        ->group(group);
     command.add_option("--ollama-url", parser.ollama_url, "The same, for Ollama")->type_name("URL")->group(group);
-    command.add_option("--endpoint", parser.endpoint, "Ollama: generate (default) or chat")
-        ->check(silent(CLI::IsMember({"generate", "chat"})))
+    command
+        .add_option("--endpoint", target.endpoint,
+                    "Ollama: generate (default) or chat; llamacpp: completion (default) or chat;\n"
+                    "openai: chat (default) or completions")
+        ->check(silent(CLI::IsMember({"generate", "chat", "completion", "completions"})))
         ->type_name("NAME")
         ->group(group);
     command
@@ -255,6 +273,35 @@ Printed usage_error(const Error& error) {
     return {fmt::format("Error: {}\n  {}\n", error.message, error.hint), true, kUsageExit};
 }
 
+Result<void> endpoint_fits(const TargetSpec& target) {
+    const std::string& name = target.endpoint;
+    if (name.empty()) return {};
+    if (target.backend == "embedded")
+        return Error{ErrorCode::kUsage, "-b embedded has no server and no --endpoint", "Leave it out."};
+    const std::string other = target.backend == "openai"     ? "completions"
+                              : target.backend == "llamacpp" ? "completion"
+                                                             : "generate";
+    if (name == "chat" || name == other) return {};
+    return Error{ErrorCode::kUsage, fmt::format("-b {} has no endpoint {}", target.backend, name),
+                 fmt::format("It has {} and chat.", other)};
+}
+
+Result<void> take_method(Parser& parser) {
+    BenchmarkArgs& args = parser.benchmark_args;
+    if (!parser.until.empty()) {
+        const auto until = read_share(parser.until);
+        if (!until) return until.error();
+        if (args.iterations || args.quick)
+            return Error{ErrorCode::kUsage, "--until decides itself how often to repeat",
+                         "Leave --runs, --iterations and --quick out."};
+        args.protocol.until = *until;
+    }
+    const Ns quiet = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.quiet_seconds));
+    args.protocol.quiet_check = args.quick ? Ns{0} : quiet;
+    if (args.quick && !args.protocol.warm_up) args.protocol.warm_up = 2;
+    return {};
+}
+
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
     BenchmarkArgs& args = parser.benchmark_args;
@@ -274,18 +321,8 @@ Arguments finish(Parser& parser) {
     if (args.target.backend == "embedded" && !args.target.url.empty())
         return usage_error(
             {ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
-    if (!parser.until.empty()) {
-        const auto until = read_share(parser.until);
-        if (!until) return usage_error(until.error());
-        if (args.iterations || args.quick)
-            return usage_error({ErrorCode::kUsage, "--until decides itself how often to repeat",
-                                "Leave --runs, --iterations and --quick out."});
-        args.protocol.until = *until;
-    }
-    args.protocol.quiet_check =
-        args.quick ? Ns{0} : std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.quiet_seconds));
-    if (args.quick && !args.protocol.warm_up) args.protocol.warm_up = 2;
-    args.target.chat = parser.endpoint == "chat";
+    if (const auto method = take_method(parser); !method) return usage_error(method.error());
+    if (const auto fits = endpoint_fits(args.target); !fits) return usage_error(fits.error());
     args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
     return args;
 }

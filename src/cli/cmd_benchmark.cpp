@@ -142,6 +142,7 @@ private:
     Result<void> prepare(const BenchmarkConfig& config, bool first) {
         contexts_.push_back(shared_);
         report::Context& context = contexts_.back();
+        progress_.show("Connecting...");
         auto connected = session_.connect(config.model);
         // The title names the model that is used, which for a default the connection tells.
         const std::string model = connected                     ? connected->model
@@ -170,6 +171,7 @@ private:
 
     std::string engine_name() const {
         if (args_.target.backend == "ollama") return "Ollama";
+        if (args_.target.backend == "openai") return "OpenAI-compatible server";
         return args_.target.backend == "llamacpp" ? "llama-server" : "llama.cpp";
     }
 

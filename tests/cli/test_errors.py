@@ -424,7 +424,7 @@ class Usage(ErrorTest):
     def test_wrong_words(self):
         for words in (("--no-such-option",), ("--iterations", "0"), ("--iterations", "many"), ("--iterations",),
                       ("--max-tokens", "-5"), ("--max-tokens", "1e3"), ("-b", "vllm-typo"), ("--format", "xml"),
-                      ("--seed", "x"), ("--timeout", "0"), ("--timeout", "soon"), ("--endpoint", "completions"),
+                      ("--seed", "x"), ("--timeout", "0"), ("--timeout", "soon"), ("--endpoint", "tokens"),
                       ("--num-ctx", "0"), ("--num-thread", "-1"), ("surplus",)):
             with self.subTest(words):
                 done = self.velollm("benchmark", *words, seconds=SOON)

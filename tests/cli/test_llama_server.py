@@ -1,8 +1,10 @@
 """`velollm benchmark -b llamacpp` against a real llama-server."""
 
 import os
+import select
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import unittest
@@ -78,6 +80,28 @@ class LlamaServer(CliTest):
                                                           "parse_special": True})
         self.assertEqual(sample["prompt_tokens"], len(tokens["tokens"]))
 
+    def test_the_three_ways_in_count_the_same(self):
+        """/completion with the template applied here, chat with the server applying it, and the same as any /v1 server."""
+        ways = {"completion": ("-b", "llamacpp"), "chat": ("-b", "llamacpp", "--endpoint", "chat"), "openai": ("-b", "openai")}
+        prompts = {}
+        for name, words in ways.items():
+            self.expect(self.velollm("benchmark", "--url", self.engine.url, "-o", self.results, *ONE, *words), 0)
+            element = self.valid_results()[0]
+            samples = counted_samples(element)
+            self.assertEqual([sample["output_tokens"] for sample in samples], [12, 12, 12], name)
+            self.assertEqual([sample["cached_tokens"] for sample in samples], [0, 0, 0], name)
+            self.assertEqual(element["velollm"]["method"]["token_source"], "server_total" if name == "openai" else "running_count")
+            self.assertIn("server_decode_tps", element["velollm"]["measured"])
+            self.check_against_server(element)
+            nonces = [self.engine.ask("POST", "/tokenize", {"content": sample["nonce"]})[1]["tokens"] for sample in samples]
+            prompts[name] = {sample["prompt_tokens"] - len(tokens) for sample, tokens in zip(samples, nonces, strict=True)}
+        self.assertEqual(prompts["chat"], prompts["completion"])
+        self.assertEqual(prompts["openai"], prompts["completion"])
+
+    def test_chat_of_a_prompt_that_is_too_long(self):
+        done = self.benchmark("--prompt", "word " * 4000, *ONE[2:], "--endpoint", "chat")
+        self.assert_error(done, 1, "context", "-c ")
+
     def test_prompt_longer_than_the_context(self):
         done = self.benchmark("--prompt", "word " * 4000, *ONE[2:])
         self.assert_error(done, 1, "context", "-c ")
@@ -132,6 +156,100 @@ class Starting(CliTest):
         element = self.valid_results()[0]
         self.assertGreaterEqual(len(counted_samples(element)), 2)
         self.assertIn("Benchmark Summary", done.out)
+
+
+def children_of(pid):
+    return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
+
+class StartedHere(CliTest):
+    """-m FILE without --url: llama-server is started, and is gone afterwards whatever happens."""
+
+    def words(self, *more):
+        return ("benchmark", "-b", "llamacpp", "-m", os.environ["VELOLLM_MODEL"], "--llama-server",
+                os.environ["VELOLLM_LLAMA_SERVER"], "-o", self.results, *more)
+
+    def running_server(self):
+        """A benchmark under way, and a handle on its server."""
+        running = self.start(*self.words("--prompt", "Tell a story", "--max-tokens", "60", "--iterations", "1000"))
+        running.wait_for("Iteration 1/1000... ")
+        (child,) = children_of(running.process.pid)
+        self.assertIn("llama-server", Path(f"/proc/{child}/cmdline").read_text(encoding="utf-8"))
+        handle = os.pidfd_open(child)
+        self.addCleanup(os.close, handle)
+        return running, handle
+
+    def assert_gone(self, handle, seconds=20):
+        poller = select.poll()
+        poller.register(handle, select.POLLIN)
+        self.assertTrue(poller.poll(seconds * 1000), "llama-server outlived the program")
+
+    def test_benchmark(self):
+        done = self.expect(self.velollm(*self.words(*ONE, "--num-ctx", "1024", "--num-thread", "1", "--num-batch", "64")), 0)
+        self.assertEqual(done.err, "")
+        self.assertRegex(done.out, r"\nllama-server \S+, Q4_1, context 1024, 1 threads?[^\n]*\n"
+                                   r"Loading model\.\.\. \d+\.\ds, warm-up 2 requests\n")
+        element = self.valid_results()[0]
+        self.assertEqual(element["eval_count"], 12)
+        self.assertEqual(element["config"]["model"], os.environ["VELOLLM_MODEL"])
+        self.assertGreater(element["velollm"]["measured"]["load_ms"]["median"], 0)
+        runtime = element["velollm"]["run"]["runtime"]
+        for part in ("-c 1024", "-t 1", "-tb 1", "-b 64", "-ub 64", "-np 1", "--host 127.0.0.1"):
+            self.assertIn(part, runtime["settings"]["command"])
+        self.assertGreater(runtime["memory_bytes"], 50_000_000)
+        with socket.socket() as probe:  # nobody listens there any more
+            self.assertNotEqual(probe.connect_ex(("127.0.0.1", int(runtime["address"].rsplit(":", 1)[1]))), 0)
+
+    def test_reload_starts_it_again(self):
+        self.expect(self.velollm(*self.words(*ONE, "--reload")), 0)
+        self.assertGreater(self.valid_results()[0]["velollm"]["measured"]["load_ms"]["median"], 0)
+
+    def test_draft(self):
+        self.expect(self.velollm(*self.words(*ONE, "--draft", os.environ["VELOLLM_MODEL"])), 0)
+        element = self.valid_results()[0]
+        self.assertIn("--spec-type draft-simple", element["velollm"]["run"]["runtime"]["settings"]["command"])
+        self.assertEqual(element["eval_count"], 12)
+
+    def test_gone_after_an_interrupt(self):
+        running, handle = self.running_server()
+        running.signal(signal.SIGINT)
+        self.expect(running.finish(20), 130)
+        self.assert_gone(handle, 0)  # before the program's own end
+        self.assertEqual(self.valid_results()[0]["velollm"]["status"], "partial")
+
+    def test_gone_after_a_kill(self):
+        running, handle = self.running_server()
+        running.signal(signal.SIGKILL)
+        self.expect(running.finish(20), -signal.SIGKILL)
+        self.assert_gone(handle)
+
+    def test_found_by_environment_and_path(self):
+        binary = Path(os.environ["VELOLLM_LLAMA_SERVER"])
+        words = [word for word in self.words(*ONE) if word not in ("--llama-server", str(binary))]
+        self.expect(self.velollm(*words, env={"VELOLLM_LLAMA_SERVER": binary}), 0)
+        self.expect(self.velollm(*words, env={"PATH": f"{binary.parent}:/usr/bin:/bin"}), 0)
+        cache = self.folder / "cache/velollm/engines/llama.cpp-1/bin"
+        cache.mkdir(parents=True)
+        (cache / "llama-server").symlink_to(binary)
+        self.expect(self.velollm(*words, env={"PATH": "/usr/bin:/bin", "XDG_CACHE_HOME": self.folder / "cache"}), 0)
+        self.assert_error(self.velollm(*words, env={"PATH": "/usr/bin:/bin"}), 1, "llama-server not found", "scripts/setup",
+                          "--llama-server", "-b embedded")
+
+    def test_one_that_ends_shows_its_last_words(self):
+        fake = self.folder / "fake-server"
+        fake.write_text("#!/bin/sh\necho loading\necho \"error: unknown model architecture: 'sea'\" >&2\nexit 4\n",
+                        encoding="utf-8")
+        fake.chmod(0o755)
+        words = [fake if str(word) == os.environ["VELOLLM_LLAMA_SERVER"] else word for word in self.words(*ONE)]
+        self.assert_error(self.velollm(*words, seconds=20), 1, "llama-server ended while loading", "(with exit code 4)",
+                          "too old for the model", "unknown model architecture: 'sea'")
+
+    def test_real_refusals(self):
+        done = self.velollm(*self.words(*ONE, "--kv-type", "nonsense"))
+        self.assert_error(done, 1, "llama-server ended while loading", "nonsense")
+        self.assert_error(self.velollm("benchmark", "-b", "llamacpp", "-m", "none.gguf", *ONE), 4, "none.gguf")
+        self.assert_error(self.velollm(*self.words(*ONE, "--url", "localhost:1")), 2, "--llama-server", "--url")
+        self.assert_error(self.velollm("benchmark", "-b", "ollama", "--draft", "x", *ONE), 2, "-b llamacpp")
 
 
 if __name__ == "__main__":

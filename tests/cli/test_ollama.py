@@ -59,6 +59,19 @@ class OllamaTests:
         self.assertEqual(velollm["model"]["quant"], "Q4_1")
         self.assertLess(velollm["client"]["cpu_share"], 0.2)
 
+    def test_its_openai_endpoints(self):
+        for endpoint in ("chat", "completions"):
+            done = self.expect(self.velollm("benchmark", "-b", "openai", "--url", self.engine.url, "--endpoint", endpoint,
+                                            "-m", MODEL, "-o", self.results, *ONE), 0)
+            self.assertEqual(done.err, "")
+            element = self.valid_results()[0]
+            for sample in counted_samples(element):
+                self.assertLessEqual(sample["output_tokens"], 12)
+                self.assertGreater(sample["prompt_tokens"], 8)
+            self.assertEqual(element["velollm"]["run"]["runtime"]["settings"]["owned_by"], "library")
+        done = self.velollm("benchmark", "-b", "openai", "--url", self.engine.url, "-m", "smollm:135m", *ONE)
+        self.assert_error(done, 4, "Model not found: smollm:135m", MODEL)
+
     def test_benchmark(self):
         done = self.expect(self.benchmark(*ONE), 0)
         self.assertIn(f"\nModel: {MODEL}\n\nChecking Ollama availability... ✓\nOllama {self.version}, Q4_1, context 4096", done.out)

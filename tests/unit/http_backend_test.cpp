@@ -146,7 +146,7 @@ TEST(OllamaRequest, CarriesTheOptionsAndForbidsSilentTruncation) {
     EXPECT_EQ(request.body,
               R"({"model":"smollm2:135m","prompt":"a\"b","stream":true,"truncate":false,"keep_alive":"5m",)"
               R"("options":{"num_predict":7,"temperature":0,"seed":42,"num_ctx":4096,"num_thread":2}})");
-    target.spec.chat = true;
+    target.spec.endpoint = "chat";
     target.spec.options = {.keep_alive = "-1"};
     const http::HttpRequest chat = ollama_dialect().generate(target, {.text = "x", .max_tokens = 7, .seed = 42});
     EXPECT_EQ(chat.url, "http://localhost:11434/api/chat");

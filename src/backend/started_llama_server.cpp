@@ -1,0 +1,253 @@
+#include "backend/started_llama_server.h"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "backend/http_backend.h"
+#include "base/text.h"
+#include "system/process.h"
+
+namespace velollm::backend {
+namespace fs = std::filesystem;
+namespace {
+
+constexpr int kDefaultContext = 4096;  // what Ollama and the embedded engine take
+constexpr Ns kStopGrace = std::chrono::seconds(5);
+constexpr Ns kHealthPause = std::chrono::milliseconds(10);
+constexpr std::size_t kLogBytes = std::size_t{256} << 10U;
+constexpr std::size_t kShownLines = 5;
+
+/// The last lines that tell of an error, else the last of all, each on a line of its own: behind a wrong option a page
+/// of help follows.
+std::string last_lines(std::string_view output) {
+    std::vector<std::string> lines;
+    std::vector<std::string> errors;
+    for (const std::string_view line : base::split(output, '\n')) {
+        const std::string text = base::one_line(base::trim(line), 160);
+        if (text.empty()) continue;
+        lines.push_back(text);
+        if (base::lower(text).find("error") != std::string::npos) errors.push_back(text);
+    }
+    if (!errors.empty()) lines = std::move(errors);
+    const auto shown = static_cast<std::ptrdiff_t>(std::min(kShownLines, lines.size()));
+    return fmt::format("{}", fmt::join(lines.end() - shown, lines.end(), "\n"));
+}
+
+/// "offloaded 12/33 layers to GPU" -> "12/33"; empty where nothing of the kind was written.
+std::string offloaded_layers(std::string_view output) {
+    constexpr std::string_view kBefore = "offloaded ";
+    const std::size_t end = output.find(" layers to GPU");
+    if (end == std::string_view::npos) return {};
+    const std::size_t begin = output.rfind(kBefore, end);
+    return begin == std::string_view::npos
+               ? ""
+               : std::string(output.substr(begin + kBefore.size(), end - begin - kBefore.size()));
+}
+
+class StartedLlamaServer final : public Backend {
+public:
+    StartedLlamaServer(LlamaServerSpec spec, system::System system, Clock& clock,
+                       std::function<std::unique_ptr<http::HttpTransport>()> transport, std::function<bool()> stop)
+        : spec_(std::move(spec)),
+          system_(std::move(system)),
+          clock_(clock),
+          make_transport_(std::move(transport)),
+          stop_(std::move(stop)) {}
+
+    Result<TargetInfo> describe() override {
+        if (!info_) {
+            if (const auto started = start_server(); !started) return started.error();
+        }
+        return *info_;
+    }
+
+    Result<LoadedModel> load() override {
+        const bool running = server_.has_value();
+        if (!running) {
+            if (const auto started = start_server(); !started) return started.error();
+        }
+        auto loaded = inner_->load();
+        if (!loaded) return loaded;
+        loaded->was_resident = !std::exchange(fresh_, false);
+        loaded->took = took_;
+        loaded->bytes = system::resident_bytes(system_, server_->pid());
+        loaded->threads = spec_.target.options.num_thread.value_or(spec_.threads);
+        loaded->process_id = server_->pid();
+        return loaded;
+    }
+
+    Result<void> unload() override {
+        inner_.reset();
+        server_.reset();
+        return {};
+    }
+
+    void start(RequestId id, const Prompt& prompt, TokenSink& sink) override { inner_->start(id, prompt, sink); }
+    void cancel(RequestId id) override { inner_->cancel(id); }
+    void poll(TimePoint until) override { inner_->poll(until); }
+
+private:
+    Result<void> start_server() {
+        const auto port = system::free_loopback_port();
+        if (!port) return port.error();
+        const TimePoint begin = clock_.now();
+        const std::vector<std::string> words = llama_server_words(spec_, *port);
+        auto process = system::Process::start({.words = words, .env = system_.env}, system_);
+        if (!process) return process.error();
+        Target target{.spec = spec_.target};
+        target.spec.model.clear();  // it has one, whatever its name
+        target.base = {.host = "127.0.0.1", .port = *port};
+        auto transport = make_transport_();
+        if (const auto ready = wait_until_ready(target, *process, *transport); !ready) return ready;
+        took_ = clock_.now() - begin;
+        fresh_ = true;
+
+        auto inner = make_http_backend(llama_server_dialect(spec_.target), std::move(target), std::move(transport),
+                                       clock_, stop_);
+        auto info = inner->describe();
+        if (!info) return info.error();
+        info->model = spec_.model;
+        info->digest = spec_.digest;
+        const std::string log = process->output(kLogBytes);
+        describe_start(words, offloaded_layers(log), *info);
+        info_ = std::move(*info);
+        server_ = std::move(*process);
+        inner_ = std::move(inner);
+        return {};
+    }
+
+    void describe_start(const std::vector<std::string>& words, const std::string& layers, TargetInfo& info) const {
+        info.settings["command"] = fmt::format("{}", fmt::join(words, " "));
+        const EngineOptions& options = spec_.target.options;
+        if (options.num_batch) info.settings["num_batch"] = fmt::format("{}", *options.num_batch);
+        if (options.num_gpu) info.settings["num_gpu"] = fmt::format("{}", *options.num_gpu);
+        info.settings["num_thread"] = fmt::format("{}", options.num_thread.value_or(spec_.threads));
+        if (!layers.empty()) info.settings["offloaded_layers"] = layers;
+        // It reads these for whatever its command line leaves open.
+        for (const auto& [name, value] : system_.env)
+            if (name.starts_with("LLAMA_ARG_")) info.settings[name] = value;
+    }
+
+    Result<void> wait_until_ready(const Target& target, system::Process& process, http::HttpTransport& transport) {
+        const http::Caller ask(transport, clock_, stop_);
+        const TimePoint deadline = clock_.now() + kLoadPatience * spec_.target.timeout;
+        while (clock_.now() < deadline) {
+            if (stop_ && stop_()) return Error{ErrorCode::kInterrupted, "Stopped while llama-server was loading", ""};
+            if (const auto end = process.ended()) return ended(*end, process.output(kLogBytes));
+            if (ask(get(target, "/health"), kShortAnswer).status == 200) return {};
+            ask.wait(kHealthPause);
+        }
+        return Error{
+            ErrorCode::kFailed,
+            fmt::format("llama-server did not get ready in {:.0f} s", to_seconds(kLoadPatience * spec_.target.timeout)),
+            "Give it longer with --timeout. It last wrote:\n" + last_lines(process.output(kLogBytes))};
+    }
+
+    Error ended(const system::ProcessEnd& end, const std::string& output) const {
+        std::string hint = end.signal == 9 ? "The system may have run out of memory: a smaller model, or --num-ctx."
+                                           : why_llama_server_ended(output);
+        return {ErrorCode::kFailed, fmt::format("llama-server ended while loading {} ({})", spec_.model, end.text()),
+                hint + "\nIt last wrote:\n" + last_lines(output)};
+    }
+
+    LlamaServerSpec spec_;
+    system::System system_;
+    Clock& clock_;
+    std::function<std::unique_ptr<http::HttpTransport>()> make_transport_;
+    std::function<bool()> stop_;
+    std::optional<system::Process> server_;
+    std::unique_ptr<Backend> inner_;  // after the server: its connections close first
+    std::optional<TargetInfo> info_;
+    Ns took_{};
+    bool fresh_ = false;  // started, and no load() has told of it yet
+};
+
+}  // namespace
+
+std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port) {
+    const EngineOptions& options = spec.target.options;
+    std::vector<std::string> words{spec.binary.string(), "-m", spec.model_file.string(), "--host", "127.0.0.1"};
+    const auto add = [&](const char* option, const std::string& value) {
+        words.emplace_back(option);
+        words.push_back(value);
+    };
+    const std::string threads = std::to_string(options.num_thread.value_or(spec.threads));
+    add("--port", std::to_string(port));
+    add("-c", std::to_string(options.num_ctx.value_or(kDefaultContext)));
+    add("-t", threads);
+    add("-tb", threads);
+    add("-np", "1");
+    words.emplace_back("--no-webui");
+    if (options.num_batch) {
+        add("-b", std::to_string(*options.num_batch));
+        add("-ub", std::to_string(*options.num_batch));
+    }
+    if (options.num_gpu) add("-ngl", std::to_string(*options.num_gpu));
+    if (!options.flash_attention.empty()) add("-fa", options.flash_attention);
+    if (!options.kv_type.empty()) {
+        add("-ctk", options.kv_type);
+        add("-ctv", options.kv_type);
+    }
+    if (!spec.draft_file.empty()) {
+        add("-md", spec.draft_file.string());
+        add("--spec-type", "draft-simple");
+    }
+    return words;
+}
+
+std::string why_llama_server_ended(std::string_view output) {
+    struct Row {
+        const char* sign;
+        const char* hint;
+    };
+    for (const Row& row : {
+             Row{"unknown model architecture", "This llama-server is too old for the model: take a newer one."},
+             Row{"failed to allocate", "Not enough memory: a smaller --num-ctx, or a smaller model."},
+             Row{"out of memory", "Not enough memory: a smaller --num-ctx, fewer --num-gpu, or a smaller model."},
+             Row{"bad_alloc", "Not enough memory: a smaller --num-ctx, or a smaller model."},
+             Row{"invalid argument", "This llama-server doesn't know an option that it was given: take a newer one."},
+             Row{"couldn't bind", "Another program took the port in between. Try again."},
+             Row{"error while handling argument", "Check the value of the option that it names."},
+         }) {
+        if (output.find(row.sign) != std::string_view::npos) return row.hint;
+    }
+    return "Does it run by hand?  llama-server -m FILE.gguf";
+}
+
+Result<fs::path> find_llama_server(const std::string& asked, const system::System& system) {
+    const std::string from = asked.empty() ? "VELOLLM_LLAMA_SERVER" : "--llama-server";
+    const std::string named = asked.empty() ? system.variable("VELOLLM_LLAMA_SERVER").value_or("") : asked;
+    if (!named.empty()) {
+        if (system::is_executable(named)) return fs::absolute(named);
+        return Error{ErrorCode::kUsage, fmt::format("Not a program: {} (from {})", named, from),
+                     "Name the file of llama-server, or leave it out to have it looked for."};
+    }
+    if (const auto found = system::find_program(system, "llama-server")) return *found;
+    const fs::path engines = system::cache_folder(system) / "engines";
+    std::vector<fs::path> built;
+    std::error_code error;
+    for (const auto& entry : fs::directory_iterator(engines, error)) {
+        const fs::path file = entry.path() / "bin/llama-server";
+        if (entry.path().filename().string().starts_with("llama.cpp-") && system::is_executable(file))
+            built.push_back(file);
+    }
+    if (!built.empty()) return *std::max_element(built.begin(), built.end());
+    return Error{ErrorCode::kFailed, "llama-server not found in PATH or the cache folder",
+                 "Build it:             scripts/setup\n"
+                 "Or name it:           --llama-server FILE\n"
+                 "Or a running one:     --url http://HOST:PORT\n"
+                 "Or measure without:   velollm benchmark -b embedded -m FILE.gguf"};
+}
+
+std::unique_ptr<Backend> make_started_llama_server(LlamaServerSpec spec, system::System system, Clock& clock,
+                                                   std::function<std::unique_ptr<http::HttpTransport>()> transport,
+                                                   std::function<bool()> stop) {
+    return std::make_unique<StartedLlamaServer>(std::move(spec), std::move(system), clock, std::move(transport),
+                                                std::move(stop));
+}
+
+}  // namespace velollm::backend

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <velollm/backend.h>
+#include <velollm/spec.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/transport.h"
+#include "system/system.h"
+
+namespace velollm::backend {
+
+/// A llama-server that this program starts, and stops again.
+struct LlamaServerSpec {
+    std::filesystem::path binary;
+    std::filesystem::path model_file;
+    std::filesystem::path draft_file;  ///< model for speculative decoding; empty: none
+    std::string model;                 ///< name to show
+    std::string digest;                ///< sha256 of the file where it is known without reading it
+    TargetSpec target;
+    int threads = 1;  ///< unless target.options.num_thread says otherwise
+};
+
+/// Its command line. It is told how many threads to use in any case: by itself it takes all cores, whatever a cgroup
+/// quota leaves of them. Without a context it takes the model's longest, which may not fit: it is told 4096 instead.
+std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port);
+
+/// What to do about a llama-server that ended while loading, by what it wrote last.
+std::string why_llama_server_ended(std::string_view output);
+
+/// Looks for the program: `asked` (--llama-server), $VELOLLM_LLAMA_SERVER, $PATH, and the cache folder, where
+/// scripts/setup builds it.
+Result<std::filesystem::path> find_llama_server(const std::string& asked, const system::System& system);
+
+/// describe() starts the server and waits for it; unload() stops it, and the next load() starts it again. Its end comes
+/// with the backend's.
+std::unique_ptr<Backend> make_started_llama_server(LlamaServerSpec spec, system::System system, Clock& clock,
+                                                   std::function<std::unique_ptr<http::HttpTransport>()> transport,
+                                                   std::function<bool()> stop);
+
+}  // namespace velollm::backend

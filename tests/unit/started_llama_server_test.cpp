@@ -1,0 +1,36 @@
+#include "backend/started_llama_server.h"
+
+#include <fmt/core.h>
+#include <fmt/ranges.h>
+#include <gtest/gtest.h>
+
+namespace velollm::backend {
+namespace started_llama_server_test {
+
+std::string words_of(const LlamaServerSpec& spec) {
+    return fmt::format("{}", fmt::join(llama_server_words(spec, 4321), " "));
+}
+
+TEST(LlamaServerWords, TellThreadsAndContextInAnyCase) {
+    EXPECT_EQ(words_of({.binary = "ls", .model_file = "m.gguf", .threads = 3}),
+              "ls -m m.gguf --host 127.0.0.1 --port 4321 -c 4096 -t 3 -tb 3 -np 1 --no-webui");
+}
+
+TEST(LlamaServerWords, CarryEveryOption) {
+    LlamaServerSpec spec{.binary = "ls", .model_file = "m.gguf", .draft_file = "d.gguf", .threads = 3};
+    spec.target.options = {
+        .num_ctx = 512, .num_batch = 64, .num_gpu = 0, .num_thread = 1, .flash_attention = "on", .kv_type = "q8_0"};
+    EXPECT_EQ(words_of(spec),
+              "ls -m m.gguf --host 127.0.0.1 --port 4321 -c 512 -t 1 -tb 1 -np 1 --no-webui -b 64 -ub 64 -ngl 0 -fa on "
+              "-ctk q8_0 -ctv q8_0 -md d.gguf --spec-type draft-simple");
+}
+
+TEST(LlamaServerEnd, IsExplainedByItsOutput) {
+    EXPECT_NE(why_llama_server_ended("x\nerror: unknown model architecture: 'y'\n").find("too old"), std::string::npos);
+    EXPECT_NE(why_llama_server_ended("ggml: failed to allocate buffer").find("--num-ctx"), std::string::npos);
+    EXPECT_NE(why_llama_server_ended("error: invalid argument: --no-webui").find("option"), std::string::npos);
+    EXPECT_FALSE(why_llama_server_ended("").empty());
+}
+
+}  // namespace started_llama_server_test
+}  // namespace velollm::backend
