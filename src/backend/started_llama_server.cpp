@@ -86,7 +86,10 @@ public:
         return {};
     }
 
-    void start(RequestId id, const Prompt& prompt, TokenSink& sink) override { inner_->start(id, prompt, sink); }
+    void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
+        server_->output(kLogBytes);  // drops what is older: its log must not grow for as long as we measure
+        inner_->start(id, prompt, sink);
+    }
     void cancel(RequestId id) override { inner_->cancel(id); }
     void poll(TimePoint until) override { inner_->poll(until); }
 
@@ -96,7 +99,7 @@ private:
         if (!port) return port.error();
         const TimePoint begin = clock_.now();
         const std::vector<std::string> words = llama_server_words(spec_, *port);
-        auto process = system::Process::start({.words = words, .env = system_.env}, system_);
+        auto process = system::Process::start({.words = words, .env = child_environment(system_.env)}, system_);
         if (!process) return process.error();
         Target target{.spec = spec_.target};
         target.spec.model.clear();  // it has one, whatever its name
@@ -121,14 +124,14 @@ private:
     }
 
     void describe_start(const std::vector<std::string>& words, const std::string& layers, TargetInfo& info) const {
-        info.settings["command"] = fmt::format("{}", fmt::join(words, " "));
+        info.settings["flags"] = telling_flags(words);
         const EngineOptions& options = spec_.target.options;
         if (options.num_batch) info.settings["num_batch"] = fmt::format("{}", *options.num_batch);
         if (options.num_gpu) info.settings["num_gpu"] = fmt::format("{}", *options.num_gpu);
         info.settings["num_thread"] = fmt::format("{}", options.num_thread.value_or(spec_.threads));
         if (!layers.empty()) info.settings["offloaded_layers"] = layers;
         // It reads these for whatever its command line leaves open.
-        for (const auto& [name, value] : system_.env)
+        for (const auto& [name, value] : child_environment(system_.env))
             if (name.starts_with("LLAMA_ARG_")) info.settings[name] = value;
     }
 
@@ -167,6 +170,30 @@ private:
 };
 
 }  // namespace
+
+std::string telling_flags(const std::vector<std::string>& words) {
+    std::vector<std::string> told;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        const std::string& word = words[i];
+        if (word == "-m" || word == "--host" || word == "--port") {
+            ++i;
+        } else if (i > 1 && words[i - 1] == "-md") {
+            told.push_back(std::filesystem::path(word).filename().string());
+        } else {
+            told.push_back(word);
+        }
+    }
+    return fmt::format("{}", fmt::join(told, " "));
+}
+
+system::Environment child_environment(system::Environment environment) {
+    std::erase_if(environment, [](const auto& variable) {
+        const std::string& name = variable.first;
+        return name == "LLAMA_API_KEY" || name == "LLAMA_ARG_HOST" || name == "LLAMA_ARG_PORT" ||
+               name.starts_with("LLAMA_ARG_API_KEY") || name.starts_with("LLAMA_ARG_SSL_");
+    });
+    return environment;
+}
 
 std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port) {
     const EngineOptions& options = spec.target.options;

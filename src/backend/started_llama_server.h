@@ -30,6 +30,14 @@ struct LlamaServerSpec {
 /// quota leaves of them. Without a context it takes the model's longest, which may not fit: it is told 4096 instead.
 std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port);
 
+/// Of such a command line what decides the speed, for the result file: without the program, the model's folder and the
+/// address, which differ from run to run and say nothing. A draft model is named by its file.
+std::string telling_flags(const std::vector<std::string>& words);
+
+/// The environment for a server of our own: what would put a key or TLS in front of it, or move it elsewhere, is left
+/// out.
+system::Environment child_environment(system::Environment environment);
+
 /// What to do about a llama-server that ended while loading, by what it wrote last.
 std::string why_llama_server_ended(std::string_view output);
 

@@ -194,8 +194,7 @@ class StartedHere(CliTest):
         self.assertEqual(element["config"]["model"], os.environ["VELOLLM_MODEL"])
         self.assertGreater(element["velollm"]["measured"]["load_ms"]["median"], 0)
         runtime = element["velollm"]["run"]["runtime"]
-        for part in ("-c 1024", "-t 1", "-tb 1", "-b 64", "-ub 64", "-np 1", "--host 127.0.0.1"):
-            self.assertIn(part, runtime["settings"]["command"])
+        self.assertEqual(runtime["settings"]["flags"], "-c 1024 -t 1 -tb 1 -np 1 --no-webui -b 64 -ub 64")
         self.assertGreater(runtime["memory_bytes"], 50_000_000)
         with socket.socket() as probe:  # nobody listens there any more
             self.assertNotEqual(probe.connect_ex(("127.0.0.1", int(runtime["address"].rsplit(":", 1)[1]))), 0)
@@ -207,7 +206,7 @@ class StartedHere(CliTest):
     def test_draft(self):
         self.expect(self.velollm(*self.words(*ONE, "--draft", os.environ["VELOLLM_MODEL"])), 0)
         element = self.valid_results()[0]
-        self.assertIn("--spec-type draft-simple", element["velollm"]["run"]["runtime"]["settings"]["command"])
+        self.assertIn("--spec-type draft-simple", element["velollm"]["run"]["runtime"]["settings"]["flags"])
         self.assertEqual(element["eval_count"], 12)
 
     def test_gone_after_an_interrupt(self):

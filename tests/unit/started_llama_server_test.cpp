@@ -25,6 +25,24 @@ TEST(LlamaServerWords, CarryEveryOption) {
               "-ctk q8_0 -ctv q8_0 -md d.gguf --spec-type draft-simple");
 }
 
+TEST(LlamaServerWords, EqualRunsAreToldAlike) {
+    const LlamaServerSpec here{.binary = "/a/ls", .model_file = "/a/m.gguf", .draft_file = "/a/d.gguf", .threads = 3};
+    const LlamaServerSpec there{.binary = "/b/ls", .model_file = "/b/m.gguf", .draft_file = "/b/d.gguf", .threads = 3};
+    EXPECT_EQ(telling_flags(llama_server_words(here, 1)), telling_flags(llama_server_words(there, 2)));
+    EXPECT_EQ(telling_flags(llama_server_words(here, 1)),
+              "-c 4096 -t 3 -tb 3 -np 1 --no-webui -md d.gguf --spec-type draft-simple");
+}
+
+TEST(LlamaServerEnvironment, LeavesOutKeysAndAddresses) {
+    const system::Environment kept = child_environment({{"LLAMA_API_KEY", "secret"},
+                                                        {"LLAMA_ARG_API_KEY_FILE", "f"},
+                                                        {"LLAMA_ARG_SSL_KEY_FILE", "f"},
+                                                        {"LLAMA_ARG_PORT", "1"},
+                                                        {"LLAMA_ARG_THREADS", "2"},
+                                                        {"PATH", "/bin"}});
+    EXPECT_EQ(kept, (system::Environment{{"LLAMA_ARG_THREADS", "2"}, {"PATH", "/bin"}}));
+}
+
 TEST(LlamaServerEnd, IsExplainedByItsOutput) {
     EXPECT_NE(why_llama_server_ended("x\nerror: unknown model architecture: 'y'\n").find("too old"), std::string::npos);
     EXPECT_NE(why_llama_server_ended("ggml: failed to allocate buffer").find("--num-ctx"), std::string::npos);
