@@ -21,7 +21,7 @@ constexpr double kTpotAlike = 1.03;
 constexpr double kTtftAlike = 1.10;
 /// No warm-up request is begun later: on a slow machine a request takes that long by itself.
 constexpr Ns kWarmUpPatience = std::chrono::seconds(60);
-constexpr Ns kNap = std::chrono::milliseconds(5);
+constexpr Ns kNap = std::chrono::milliseconds(10);
 constexpr Ns kQuietNap = std::chrono::milliseconds(1);
 
 std::optional<double> tpot(const RequestRecord& r) {

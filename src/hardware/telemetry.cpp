@@ -190,7 +190,7 @@ Power read_power(const system::System& system) {
 }
 
 HostWatch::HostWatch(const system::System& system, EnginePlace engine, Ns nap)
-    : system_(system), engine_(engine), hiccups_(nap), thread_(kPeriod, [this] { sample(); }) {
+    : system_(system), engine_(engine), hiccups_(nap), thread_(kPeriod, [this](TimePoint) { sample(); }) {
     sample();
 }
 

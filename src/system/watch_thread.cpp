@@ -6,14 +6,14 @@
 
 namespace velollm::system {
 
-Periodic::Periodic(Ns period, std::function<void()> what)
+Periodic::Periodic(Ns period, std::function<void(TimePoint)> what)
     : what_(std::move(what)), thread_([this, period] {
           std::unique_lock lock(mutex_);
-          auto due = std::chrono::steady_clock::now() + period;
+          TimePoint due = SteadyClock().now() + period;
           while (!changed_.wait_until(lock, due, [this] { return ending_; })) {
-              what_();
+              what_(due);
               // After a long delay the missed turns are left out, not made up for.
-              due = std::max(due + period, std::chrono::steady_clock::now());
+              due = std::max(due + period, SteadyClock().now());
           }
       }) {}
 
@@ -42,11 +42,10 @@ Hiccups summarize_hiccups(Ns nap, const std::vector<Hiccup>& naps) {
 }
 
 HiccupWatch::HiccupWatch(Ns nap)
-    : nap_(nap), begin_(SteadyClock().now()), due_(begin_ + nap), thread_(nap, [this] {
+    : nap_(nap), begin_(SteadyClock().now()), thread_(nap, [this](TimePoint due) {
           const TimePoint now = SteadyClock().now();
           const std::lock_guard lock(mutex_);
-          naps_.push_back({now - begin_, std::max(now - due_, Ns{0})});
-          due_ = std::max(due_ + nap_, now);
+          naps_.push_back({now - begin_, std::max(now - due, Ns{0})});
       }) {}
 
 Hiccups HiccupWatch::report() {
