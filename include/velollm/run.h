@@ -10,13 +10,12 @@
 
 namespace velollm {
 
-/// Who counted the output tokens, best first (method 1.2).
+/// Who counted the output tokens, best first. Cutting the text into tokens again (level D) isn't there.
 enum class TokenSource {
     kNone,
     kPerEvent,      ///< A: exact for every event, the engine's own tokens
     kRunningCount,  ///< B: exact for every event, differences of the server's running count
     kServer,        ///< C: exact total from the final record
-    kRetokenized,   ///< D: the answer's text cut into tokens again; an estimate
     kChunks,        ///< E: number of token events; an estimate
 };
 

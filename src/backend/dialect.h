@@ -92,6 +92,10 @@ std::string without_key(const Target& target, std::string_view text);
 /// inside the first form. Anything else: the body itself, on one line.
 std::string error_text(std::string_view body);
 
+/// llama-server's own measurements of a request, "timings", on its native and its /v1 endpoints. Counts that the report
+/// has already stay.
+void read_llama_timings(const wire::JsonReader& json, ServerReport& report);
+
 /// A request that failed before any status came, in the words of cli.md: what was tried, what came back, what to do.
 Error transport_error(const Target& target, std::string_view display_name, const http::HttpResponse& response);
 

@@ -55,6 +55,23 @@ std::string error_text(std::string_view body) {
     return base::one_line(text);
 }
 
+void read_llama_timings(const wire::JsonReader& json, ServerReport& report) {
+    const auto milliseconds = [&](std::string_view pointer) -> std::optional<Ns> {
+        const auto ms = json.number(pointer);  // a double
+        if (!ms) return std::nullopt;
+        return std::chrono::duration_cast<Ns>(std::chrono::duration<double, std::milli>(*ms));
+    };
+    const auto evaluated = json.integer("/timings/prompt_n");
+    if (!evaluated) return;
+    report.cached_tokens = json.integer("/timings/cache_n");
+    if (!report.prompt_tokens) report.prompt_tokens = *evaluated + report.cached_tokens.value_or(0);
+    if (!report.output_tokens) report.output_tokens = json.integer("/timings/predicted_n");
+    report.prompt_eval = milliseconds("/timings/prompt_ms");
+    report.eval = milliseconds("/timings/predicted_ms");
+    report.draft_tokens = json.integer("/timings/draft_n");
+    report.accepted_tokens = json.integer("/timings/draft_n_accepted");
+}
+
 namespace {
 
 std::string_view start_hint(const TargetSpec& spec) {

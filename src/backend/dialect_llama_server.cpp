@@ -41,22 +41,10 @@ HttpRequest generate_chat(const Target& target, const Prompt& prompt) {
     return request;
 }
 
-/// timings.*_ms are doubles.
-std::optional<Ns> milliseconds(const JsonReader& json, std::string_view pointer) {
-    const auto ms = json.number(pointer);
-    if (!ms) return std::nullopt;
-    return std::chrono::duration_cast<Ns>(std::chrono::duration<double, std::milli>(*ms));
-}
-
 ServerReport final_report(const JsonReader& json) {
     ServerReport report;
-    const auto evaluated = json.integer("/timings/prompt_n");
-    report.cached_tokens = json.integer("/timings/cache_n");
     report.prompt_tokens = json.integer("/tokens_evaluated");
-    if (!report.prompt_tokens && evaluated) report.prompt_tokens = *evaluated + report.cached_tokens.value_or(0);
-    report.output_tokens = json.integer("/timings/predicted_n");
-    report.prompt_eval = milliseconds(json, "/timings/prompt_ms");
-    report.eval = milliseconds(json, "/timings/predicted_ms");
+    read_llama_timings(json, report);
     const std::string_view stop = json.text("/stop_type").value_or("");
     report.finish = stop == "limit"                   ? FinishReason::kLength
                     : stop == "eos" || stop == "word" ? FinishReason::kStop

@@ -128,13 +128,9 @@ Result<void> learn_fields(Target& target, const Caller& ask) {
     }
 }
 
-bool is_local(const std::string& host) {
-    return host == "localhost" || host.starts_with("127.") || host == "[::1]";
-}
-
 void add_notes(const Target& target, TargetInfo& info) {
     const AcceptedFields& fields = target.accepted;
-    if (!is_local(target.base.host)) {
+    if (!wire::is_loopback(target.base)) {
         info.notes.emplace_back("the server is on another machine: the network's time is inside TTFT");
         if (!target.api_key.empty() && target.base.scheme == "http")
             info.notes.emplace_back("the key is sent unencrypted: https:// would protect it");

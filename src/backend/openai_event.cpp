@@ -5,12 +5,6 @@ namespace {
 
 using wire::JsonReader;
 
-std::optional<Ns> milliseconds(const JsonReader& json, std::string_view pointer) {
-    const auto ms = json.number(pointer);
-    if (!ms) return std::nullopt;
-    return std::chrono::duration_cast<Ns>(std::chrono::duration<double, std::milli>(*ms));
-}
-
 void read_usage(const JsonReader& json, ServerReport& report) {
     report.prompt_tokens = json.integer("/usage/prompt_tokens");
     report.output_tokens = json.integer("/usage/completion_tokens");
@@ -20,19 +14,6 @@ void read_usage(const JsonReader& json, ServerReport& report) {
     if (report.output_tokens) return;
     report.prompt_tokens = json.integer("/x_groq/usage/prompt_tokens");
     report.output_tokens = json.integer("/x_groq/usage/completion_tokens");
-}
-
-/// llama-server's own measurements, in its last event, or in all of them when asked for.
-void read_timings(const JsonReader& json, ServerReport& report) {
-    const auto evaluated = json.integer("/timings/prompt_n");
-    if (!evaluated) return;
-    report.cached_tokens = json.integer("/timings/cache_n");
-    if (!report.prompt_tokens) report.prompt_tokens = *evaluated + report.cached_tokens.value_or(0);
-    if (!report.output_tokens) report.output_tokens = json.integer("/timings/predicted_n");
-    report.prompt_eval = milliseconds(json, "/timings/prompt_ms");
-    report.eval = milliseconds(json, "/timings/predicted_ms");
-    report.draft_tokens = json.integer("/timings/draft_n");
-    report.accepted_tokens = json.integer("/timings/draft_n_accepted");
 }
 
 FinishReason finish_reason(std::string_view word) {
@@ -66,7 +47,7 @@ void read_openai_event(const JsonReader& json, EventMeaning& meaning) {
     }
     meaning.part_of_report = true;
     read_usage(json, meaning.report);
-    read_timings(json, meaning.report);
+    read_llama_timings(json, meaning.report);
     meaning.tokens = read_tokens(json);
     // Ollama writes zeros into all events but the last: that is no count.
     if (meaning.tokens && meaning.report.output_tokens == 0) meaning.report = {};

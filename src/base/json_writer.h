@@ -46,6 +46,12 @@ public:
     }
     JsonWriter& field(std::string_view name, double v, int decimals) { return key(name).value(v, decimals); }
 
+    /// Nothing at all when there is no value: absent is not null.
+    template <typename T, typename... Decimals>
+    JsonWriter& field_if(std::string_view name, const std::optional<T>& maybe, Decimals... decimals) {
+        return maybe ? field(name, *maybe, decimals...) : *this;
+    }
+
     const std::string& text() const { return out_; }
 
 private:

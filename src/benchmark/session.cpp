@@ -111,7 +111,8 @@ Result<void> Session::warm_up(const BenchmarkConfig& config) {
     const std::int64_t tokens = std::min(config.max_tokens, kWarmUpTokens);
     const std::int64_t most = protocol_.warm_up.value_or(kMaxWarmUp + 1);
     const TimePoint begin = clock_.now();
-    Error failure{ErrorCode::kFailed, "the warm-up requests brought no token", ""};
+    Error failure{ErrorCode::kFailed, "the warm-up requests brought no token",
+                  "Does the model answer by hand? Look at the server's log."};
     bool any = most == 0;
     for (std::int64_t i = 0; i < most; ++i) {
         Run run = run_prompts(config, 1, tokens, {.stop = stop_});
@@ -124,8 +125,9 @@ Result<void> Session::warm_up(const BenchmarkConfig& config) {
         if (!any && i > 0) return failure;
         if (protocol_.warm_up) continue;
         if (alike(prepared_.warm_up) || clock_.now() - begin > kWarmUpPatience) break;
-        prepared_.warm_up_steady = i + 1 < most;
     }
+    // A number that the user chose is not judged, and fewer than four can't be.
+    prepared_.warm_up_steady = protocol_.warm_up || prepared_.warm_up.size() <= kAlike || alike(prepared_.warm_up);
     if (!any) return failure;
     return {};
 }
@@ -144,8 +146,9 @@ Result<void> Session::check_quiet() {
 
 hardware::EnginePlace Session::engine_place() const {
     const bool embedded = prepared_.target.kind == "embedded";
-    std::optional<int> root;
-    if (const auto url = wire::parse_url(prepared_.target.address, 0); !embedded && url && wire::is_loopback(*url))
+    std::optional<int> root = prepared_.loaded.process_id;
+    if (const auto url = wire::parse_url(prepared_.target.address, 0);
+        !embedded && !root && url && wire::is_loopback(*url))
         root = hardware::process_listening_on(system_, url->port);
     return hardware::find_engine(system_, root, embedded);
 }

@@ -7,6 +7,7 @@
 
 #include "hardware/files.h"
 #include "hardware/limits.h"
+#include "stats/quantile.h"
 
 namespace velollm::hardware {
 namespace {
@@ -20,11 +21,6 @@ std::optional<std::int64_t> read_number(const system::System& system, const std:
     return base::parse_int(read_word(system, path));
 }
 
-double median_of(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return values[values.size() / 2];
-}
-
 std::optional<double> current_mhz(const system::System& system) {
     std::vector<double> values;
     for (int cpu = 0; cpu < kMaxCpusRead; ++cpu) {
@@ -33,7 +29,7 @@ std::optional<double> current_mhz(const system::System& system) {
         if (!khz) break;
         values.push_back(static_cast<double>(*khz) / 1000.0);
     }
-    return values.empty() ? std::nullopt : std::optional(median_of(std::move(values)));
+    return values.empty() ? std::nullopt : std::optional(stats::median_of(std::move(values)));
 }
 
 /// Cores count their own slow-downs, and all of a package the package's: the largest is at least the number of times.
@@ -95,8 +91,8 @@ void add_clocks(const std::vector<MachineSample>& samples, HostReport& report) {
         if (sample.mhz) mhz.push_back(*sample.mhz);
     if (mhz.size() < kLeast) return;
     const auto third = static_cast<std::ptrdiff_t>(mhz.size() / 3);
-    report.clock_first_mhz = median_of({mhz.begin(), mhz.begin() + third});
-    report.clock_last_mhz = median_of({mhz.end() - third, mhz.end()});
+    report.clock_first_mhz = stats::median_of({mhz.begin(), mhz.begin() + third});
+    report.clock_last_mhz = stats::median_of({mhz.end() - third, mhz.end()});
 }
 
 }  // namespace

@@ -50,8 +50,7 @@ public:
 private:
     bool place_free() const { return recorder_.open() < static_cast<std::size_t>(schedule_.max_in_flight); }
 
-    /// Asked before each request: what is done may be enough.
-    bool more_to_send() const { return next_ < prompts_.size() && !(watch_.enough && watch_.enough(run_.requests)); }
+    bool more_to_send() const { return next_ < prompts_.size() && !enough_; }
 
     bool can_start(TimePoint now) const {
         return more_to_send() && place_free() && begin_ + schedule_.due[next_] <= now;
@@ -88,6 +87,7 @@ private:
         for (RequestRecord& record : recorder_.take_done()) {
             if (watch_.on_request_done) watch_.on_request_done(record);
             run_.requests.push_back(std::move(record));
+            enough_ = watch_.enough && watch_.enough(run_.requests);
         }
     }
 
@@ -111,6 +111,7 @@ private:
     Recorder recorder_;
     Run run_;
     std::size_t next_ = 0;
+    bool enough_ = false;
     bool kept_waiting_ = false;  // the next request has been due while no place was free
 };
 

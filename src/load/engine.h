@@ -20,7 +20,8 @@ struct LiveCounters {
 /// How the outside takes part in a run. Every member may be empty.
 struct Watch {
     std::function<bool()> stop;  ///< asked all the time: true ends the run, keeping what is finished
-    /// Asked before a request is sent, with those that are done: true sends no more, and is no interruption.
+    /// Asked once for each request that ends, with all that have: true sends no more, and is no interruption. It may
+    /// take its time, since with one stream no request is on its way then.
     std::function<bool(const std::vector<RequestRecord>&)> enough;
     std::function<void(const RequestRecord&)> on_request_done;  ///< called when no measured work is going on
     LiveCounters* live = nullptr;

@@ -32,11 +32,6 @@ std::vector<double> decode_speeds(const Run& run) {
     return speeds;
 }
 
-double median_of(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return stats::median(values);
-}
-
 void check_trend(const std::vector<double>& speeds, Findings& out) {
     const stats::Trend trend = stats::trend(speeds);
     if (trend.p >= kThresholds.trend_p) return;
@@ -51,7 +46,7 @@ void check_changes(const std::vector<double>& speeds, Findings& out) {
     points.push_back(speeds.size());
     std::vector<double> levels;
     for (const std::size_t end : points) {
-        levels.push_back(median_of(
+        levels.push_back(stats::median_of(
             {speeds.begin() + static_cast<std::ptrdiff_t>(begin), speeds.begin() + static_cast<std::ptrdiff_t>(end)}));
         begin = end;
     }
@@ -76,7 +71,7 @@ void check_send_lag(const Run& run, Findings& out) {
     }
     if (lags.empty() || ttfts.empty()) return;
     std::sort(lags.begin(), lags.end());
-    const double ttft = median_of(ttfts);
+    const double ttft = stats::median_of(ttfts);
     const double lag = stats::nearest_rank(lags, 0.99);
     if (run.cap_reached > 0) {
         add(out, "cap_reached", Level::kNote,
@@ -111,7 +106,7 @@ void check_gaps(const Run& run, Findings& out) {
     constexpr double kNagleHigh = 46.0;
     const auto held =
         std::count_if(all.begin(), all.end(), [](double ms) { return ms >= kNagleLow && ms <= kNagleHigh; });
-    if (median_of(all) < kNagleLow / 2.0 && static_cast<double>(held) > kThresholds.nagle_share * count) {
+    if (stats::median_of(all) < kNagleLow / 2.0 && static_cast<double>(held) > kThresholds.nagle_share * count) {
         add(out, "nagle_suspected", Level::kNote,
             fmt::format("{:.0f} % of the gaps are 40 ms, the others far shorter: a delay of TCP, not of the model",
                         100.0 * static_cast<double>(held) / count),

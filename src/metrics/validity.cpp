@@ -74,8 +74,7 @@ std::optional<double> median_over(const Run& run, Of of) {
     for (const RequestRecord& r : run.requests)
         if (const std::optional<double> value = ok(r) ? of(r) : std::nullopt) values.push_back(*value);
     if (values.empty()) return std::nullopt;
-    std::sort(values.begin(), values.end());
-    return stats::median(values);
+    return stats::median_of(std::move(values));
 }
 
 std::optional<double> load_ms(const RequestRecord& r) {

@@ -7,10 +7,6 @@ namespace {
 
 constexpr int kDecimals = 4;
 
-void write_share(base::JsonWriter& json, std::string_view key, const std::optional<double>& share) {
-    if (share) json.field(key, *share, kDecimals);
-}
-
 void write_hiccups(base::JsonWriter& json, const Hiccups& hiccups) {
     json.key("hiccups").begin_object().field("naps", hiccups.naps).field("nap_ms", to_ms(hiccups.nap), kDecimals);
     json.field("p50_ms", to_ms(hiccups.p50), kDecimals).field("p99_ms", to_ms(hiccups.p99), kDecimals);
@@ -21,23 +17,20 @@ void write_hiccups(base::JsonWriter& json, const Hiccups& hiccups) {
 
 void write_host(base::JsonWriter& json, const HostReport& host) {
     json.begin_object().field("span_ms", to_ms(host.span), kDecimals).field("samples", host.samples);
-    write_share(json, "cpu_busy", host.busy_share);
-    write_share(json, "cpu_engine", host.engine_share);
-    write_share(json, "cpu_others", host.others_share);
-    write_share(json, "cpu_steal", host.steal_share);
-    write_share(json, "waiting_cpu", host.cpu_pressure);
-    write_share(json, "waiting_memory", host.memory_pressure);
-    write_share(json, "waiting_io", host.io_pressure);
-    const auto write_count = [&](std::string_view key, const std::optional<std::int64_t>& count) {
-        if (count) json.field(key, *count);
-    };
-    write_count("swapped_in_pages", host.swapped_in_pages);
-    write_count("engine_major_faults", host.engine_major_faults);
-    write_count("engine_memory_bytes", host.engine_memory_bytes);
-    write_count("throttle_events", host.throttle_events);
+    json.field_if("cpu_busy", host.busy_share, kDecimals);
+    json.field_if("cpu_engine", host.engine_share, kDecimals);
+    json.field_if("cpu_others", host.others_share, kDecimals);
+    json.field_if("cpu_steal", host.steal_share, kDecimals);
+    json.field_if("waiting_cpu", host.cpu_pressure, kDecimals);
+    json.field_if("waiting_memory", host.memory_pressure, kDecimals);
+    json.field_if("waiting_io", host.io_pressure, kDecimals);
+    json.field_if("swapped_in_pages", host.swapped_in_pages);
+    json.field_if("engine_major_faults", host.engine_major_faults);
+    json.field_if("engine_memory_bytes", host.engine_memory_bytes);
+    json.field_if("throttle_events", host.throttle_events);
     if (host.quota_throttled) json.field("quota_throttled_ms", to_ms(*host.quota_throttled), kDecimals);
-    if (host.clock_first_mhz) json.field("clock_first_mhz", *host.clock_first_mhz, 0);
-    if (host.clock_last_mhz) json.field("clock_last_mhz", *host.clock_last_mhz, 0);
+    json.field_if("clock_first_mhz", host.clock_first_mhz, 0);
+    json.field_if("clock_last_mhz", host.clock_last_mhz, 0);
     write_hiccups(json, host.hiccups);
     json.end_object();
 }

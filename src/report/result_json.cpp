@@ -27,7 +27,6 @@ std::string_view level_name(Level level) {
 std::string_view token_method(TokenSource source) {
     switch (source) {
         case TokenSource::kNone: return "estimated";
-        case TokenSource::kRetokenized: return "client-tokenizer";
         case TokenSource::kChunks: return "chunks";
         default: return "server";
     }
@@ -39,7 +38,6 @@ std::string_view token_source_name(TokenSource source) {
         case TokenSource::kPerEvent: return "per_event";
         case TokenSource::kRunningCount: return "running_count";
         case TokenSource::kServer: return "server_total";
-        case TokenSource::kRetokenized: return "retokenized";
         case TokenSource::kChunks: return "chunks";
     }
     return "";
@@ -57,11 +55,6 @@ std::string_view finish_name(FinishReason reason) {
 
 void write_optional_ns(JsonWriter& json, std::string_view key, const std::optional<Ns>& time) {
     if (time) json.field(key, std::int64_t{time->count()});
-}
-
-template <typename T>
-void write_if(JsonWriter& json, std::string_view key, const std::optional<T>& value) {
-    if (value) json.field(key, *value);
 }
 
 void write_distribution(JsonWriter& json, const Distribution& d) {
@@ -151,9 +144,9 @@ void write_runtime(JsonWriter& json, const Context& context) {
         for (const auto& [option, variable] : context.options.origin) json.field(option, variable);
         json.end_object();
     }
-    write_if(json, "context_tokens", context.loaded.context_tokens);
-    write_if(json, "gpu_share", context.loaded.gpu_share);
-    write_if(json, "memory_bytes", context.loaded.bytes);
+    json.field_if("context_tokens", context.loaded.context_tokens);
+    json.field_if("gpu_share", context.loaded.gpu_share);
+    json.field_if("memory_bytes", context.loaded.bytes);
     json.end_object();
 }
 
@@ -176,9 +169,9 @@ void write_run(JsonWriter& json, const Context& context, const Keys& keys) {
 void write_model(JsonWriter& json, const TargetInfo& target) {
     json.key("model").begin_object();
     if (!target.family.empty()) json.field("family", target.family);
-    write_if(json, "params", target.parameters);
+    json.field_if("params", target.parameters);
     if (!target.quantization.empty()) json.field("quant", target.quantization);
-    write_if(json, "file_bytes", target.file_bytes);
+    json.field_if("file_bytes", target.file_bytes);
     if (!target.digest.empty()) json.field("sha256", target.digest);
     json.end_object();
 }
@@ -193,7 +186,7 @@ std::string_view prompt_cache(const BenchmarkResult& result) {
 void write_workload(JsonWriter& json, const Context& context, const BenchmarkResult& result, const Keys& keys) {
     json.key("workload").begin_object();
     json.field("suite", context.suite).field("key", keys.workload);
-    write_if(json, "prompt_tokens", result.prompt_eval_count);
+    json.field_if("prompt_tokens", result.prompt_eval_count);
     json.field("output_tokens", result.config.max_tokens).field("context_depth", 0).field("concurrency", 1);
     json.field("arrival", "closed").field("stream", true);
     json.field("warmup", std::uint64_t{context.warm_up.size()}).field("seed", context.seed).field("temperature", 0);
@@ -224,13 +217,13 @@ void write_sample(JsonWriter& json, const RequestRecord& record, bool counted) {
     write_optional_ns(json, "first_byte_ns", record.first_byte);
     write_optional_ns(json, "done_ns", record.done);
     const ServerReport& server = record.server;
-    write_if(json, "prompt_tokens", server.prompt_tokens);
-    write_if(json, "cached_tokens", server.cached_tokens);
-    write_if(json, "output_tokens", server.output_tokens);
-    write_if(json, "hidden_tokens", server.hidden_tokens);
-    write_if(json, "reasoning_tokens", server.reasoning_tokens);
-    write_if(json, "draft_tokens", server.draft_tokens);
-    write_if(json, "accepted_tokens", server.accepted_tokens);
+    json.field_if("prompt_tokens", server.prompt_tokens);
+    json.field_if("cached_tokens", server.cached_tokens);
+    json.field_if("output_tokens", server.output_tokens);
+    json.field_if("hidden_tokens", server.hidden_tokens);
+    json.field_if("reasoning_tokens", server.reasoning_tokens);
+    json.field_if("draft_tokens", server.draft_tokens);
+    json.field_if("accepted_tokens", server.accepted_tokens);
     write_optional_ns(json, "server_load_ns", server.load);
     write_optional_ns(json, "server_prompt_eval_ns", server.prompt_eval);
     write_optional_ns(json, "server_eval_ns", server.eval);

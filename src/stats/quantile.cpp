@@ -13,6 +13,11 @@ double median(const std::vector<double>& sorted) {
     return sorted.size() % 2 == 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2.0;
 }
 
+double median_of(std::vector<double> values) {
+    std::sort(values.begin(), values.end());
+    return median(values);
+}
+
 double nearest_rank(const std::vector<double>& sorted, double q) {
     assert(!sorted.empty());
     // 0.9 * 10 is 9.000000000000000x in binary: without the small step down the rank would be one too high.

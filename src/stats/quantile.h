@@ -8,6 +8,9 @@ namespace velollm::stats {
 /// Middle value; the mean of the two middle ones for an even count. `sorted` is ascending and not empty.
 double median(const std::vector<double>& sorted);
 
+/// The same of values in any order, at least one.
+double median_of(std::vector<double> values);
+
 /// Nearest rank x_(ceil(n q)): always an observed value, in the rank system of order_interval(). 0 < q <= 1.
 double nearest_rank(const std::vector<double>& sorted, double q);
 

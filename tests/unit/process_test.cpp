@@ -81,8 +81,8 @@ bool dead(int pid) {
 
 TEST(Process, StopEndsAlsoWhatIgnoresTheRequestAndItsChildren) {
     const test::TempFolder folder;
-    Process process =
-        shell("trap '' TERM; (exec sleep 1000) & echo $!; echo ready; while :; do wait; done", here(folder.path()));
+    Process process = shell("trap '' TERM; (exec tail -f /dev/null) & echo $!; echo ready; while :; do wait; done",
+                            here(folder.path()));
     const int child = std::stoi(output_with(process, "ready"));
     EXPECT_FALSE(dead(child));
     process.stop(50ms);
@@ -104,7 +104,7 @@ TEST(Process, EndsWithItsOwner) {
     const test::TempFolder folder;
     int pid = 0;
     {
-        Process process = shell("echo ready; exec sleep 1000", here(folder.path()));
+        Process process = shell("echo ready; exec tail -f /dev/null", here(folder.path()));
         output_with(process, "ready");
         pid = process.pid();
         EXPECT_EQ(::kill(pid, 0), 0);
