@@ -207,6 +207,7 @@ class StartedHere(CliTest):
         self.expect(self.velollm(*self.words(*ONE, "--draft", os.environ["VELOLLM_MODEL"])), 0)
         element = self.valid_results()[0]
         self.assertIn("--spec-type draft-simple", element["velollm"]["run"]["runtime"]["settings"]["flags"])
+        self.assertGreater(element["velollm"]["figures"]["draft_acceptance"]["value"], 0)
         self.assertEqual(element["eval_count"], 12)
 
     def test_gone_after_an_interrupt(self):

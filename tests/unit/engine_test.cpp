@@ -123,10 +123,15 @@ TEST(Engine, EveryFinishedRequestIsReportedOnceAndInOrder) {
 TEST(Engine, EnoughEndsARunWithoutInterruptingIt) {
     FakeClock clock;
     FakeBackend backend(clock);
-    const Watch watch{.enough = [](const std::vector<RequestRecord>& done) { return done.size() >= 3; }};
+    int asked = 0;
+    const Watch watch{.enough = [&](const std::vector<RequestRecord>& done) {
+        ++asked;
+        return done.size() >= 3;
+    }};
     const auto run = run_load(closed_loop(10, 1), prompts(10, 2), backend, clock, 60s, watch);
     EXPECT_EQ(run.requests.size(), 3u);
     EXPECT_FALSE(run.interrupted);
+    EXPECT_EQ(asked, 3) << "once a request: while tokens come, nothing else may work";
 }
 
 TEST(Engine, RequestsThatWaitForAPlaceAreCounted) {
