@@ -4,13 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <initializer_list>
 #include <limits>
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/settings.h"
 #include "cli/version.h"
-#include "serde/files.h"
 
 namespace velollm::cli {
 namespace {
@@ -22,8 +21,10 @@ struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
+    CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
+    SelfTestArgs selftest_args;
     std::string config_file;
     std::string ollama_url;
     double timeout_seconds = 300.0;
@@ -199,6 +200,14 @@ void add_detect(Parser& parser) {
     add_output(command, parser, parser.detect_args.out, {"text", "json"});
 }
 
+void add_selftest(Parser& parser) {
+    CLI::App& command = *(parser.selftest = parser.app.add_subcommand(
+                              "selftest", "Measure the error that this program makes on this machine"));
+    command.footer("Example: velollm selftest");
+    command.add_flag("--json", parser.selftest_args.json, "Print JSON also on a terminal")->group("Output");
+    add_output(command, parser, parser.selftest_args.out, {"text", "json"});
+}
+
 void build(Parser& parser) {
     CLI::App& app = parser.app;
     // A later value wins: the settings file goes in front of what the user typed.
@@ -209,64 +218,10 @@ void build(Parser& parser) {
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
     add_detect(parser);
+    add_selftest(parser);
     app.footer(
         "'velollm COMMAND --help' shows the options of a command.\n"
         "Start with: velollm benchmark -b embedded");
-}
-
-/// The value of the last of `names` among the words, in each form that CLI11 takes; nothing when none is there.
-std::optional<std::string> typed(const std::vector<std::string>& words, std::initializer_list<std::string> names) {
-    std::optional<std::string> found;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        for (const std::string& name : names) {
-            const bool long_name = name.starts_with("--");
-            if (words[i] == name) found = i + 1 < words.size() ? words[i + 1] : "";
-            if (long_name && words[i].starts_with(name + "=")) found = words[i].substr(name.size() + 1);
-            if (!long_name && words[i].starts_with(name) && words[i].size() > name.size()) found = words[i].substr(2);
-        }
-    }
-    return found;
-}
-
-/// Whether what was typed leaves no room for a setting of the file, though it is another option.
-bool overruled(const std::string& key, const std::vector<std::string>& words, const std::string& file_backend) {
-    if (key == "suite" || key == "prompt" || key == "name") return typed(words, {"--suite", "--prompt"}).has_value();
-    if (key != "url" && key != "ollama-url") return false;
-    // An address belongs to the server that the file means.
-    const auto backend = typed(words, {"-b", "--backend"});
-    return typed(words, {"--url", "--ollama-url"}) || (backend && *backend != file_backend);
-}
-
-/// Settings for the command that is about to run, as words of its command line.
-Result<std::vector<std::string>> settings_words(const std::vector<std::string>& arguments, const CLI::App& command,
-                                                const CLI::App& other, const system::System& system) {
-    const std::string explicit_file = typed(arguments, {"--config"}).value_or("");
-    const bool asked = !explicit_file.empty();
-    const std::filesystem::path file =
-        asked ? explicit_file : (system::config_folder(system) / "velollm.json").string();
-    const auto text = system::read_file(file);
-    if (!text) {
-        if (!asked) return std::vector<std::string>{};
-        return Error{ErrorCode::kUsage, fmt::format("Cannot read the settings file {}", file.string()),
-                     "Check the path after --config."};
-    }
-    const auto settings = serde::read_settings(*text, file.string());
-    if (!settings) return settings.error();
-    std::vector<std::string> words;
-    std::string backend = "ollama";
-    for (const auto& [key, value] : *settings)
-        if (key == "backend") backend = value;
-    for (const auto& [key, value] : *settings) {
-        const std::string option = "--" + key;
-        if (overruled(key, arguments, backend)) continue;
-        if (command.get_option_no_throw(option) != nullptr) {
-            words.push_back(option + "=" + value);
-        } else if (other.get_option_no_throw(option) == nullptr) {
-            return Error{ErrorCode::kUsage, fmt::format("{}: unknown option \"{}\"", file.string(), key),
-                         "Options are named as on the command line, without the dashes."};
-        }
-    }
-    return words;
 }
 
 Printed usage_error(const Error& error) {
@@ -304,6 +259,7 @@ Result<void> take_method(Parser& parser) {
 
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
+    if (parser.selftest->parsed()) return parser.selftest_args;
     BenchmarkArgs& args = parser.benchmark_args;
     if (!parser.ollama_url.empty()) {
         if (args.target.backend != "ollama")
@@ -333,28 +289,18 @@ Arguments parse_arguments(std::vector<std::string> arguments, const system::Syst
     Parser parser;
     build(parser);
     try {
-        const auto command = std::find_if(arguments.begin(), arguments.end(), [&](const std::string& word) {
-            return word == "benchmark" || word == "detect";
-        });
-        if (command != arguments.end()) {
-            const bool is_benchmark = *command == "benchmark";
-            const auto words = settings_words(arguments, is_benchmark ? *parser.benchmark : *parser.detect,
-                                              is_benchmark ? *parser.detect : *parser.benchmark, system);
-            if (!words) return usage_error(words.error());
-            arguments.insert(command + 1, words->begin(), words->end());
-        }
+        if (const auto added = add_settings(arguments, parser.app, system); !added) return usage_error(added.error());
         std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
         parser.app.parse(arguments);
     } catch (const CLI::CallForHelp&) {
-        const CLI::App* shown = parser.benchmark->parsed() ? parser.benchmark
-                                : parser.detect->parsed()  ? parser.detect
-                                                           : nullptr;
-        return Printed{shown != nullptr ? shown->help(parser.app.get_name()) : parser.app.help(), false, 0};
+        for (const CLI::App* command : parser.app.get_subcommands({}))
+            if (command->parsed()) return Printed{command->help(parser.app.get_name()), false, 0};
+        return Printed{parser.app.help(), false, 0};
     } catch (const CLI::ParseError& error) {
         return usage_error({ErrorCode::kUsage, error.what(), "See: velollm --help"});
     }
     if (parser.version) return Printed{version_text(), false, 0};
-    if (!parser.benchmark->parsed() && !parser.detect->parsed()) return Printed{parser.app.help(), false, 0};
+    if (parser.app.get_subcommands().empty()) return Printed{parser.app.help(), false, 0};
     return finish(parser);
 }
 

@@ -43,6 +43,11 @@ struct DetectArgs {
     bool json = false;
 };
 
+struct SelfTestArgs {
+    OutputArgs out;
+    bool json = false;
+};
+
 /// Help, version or a mistake: text to print, and the exit code.
 struct Printed {
     std::string text;
@@ -50,7 +55,7 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, DetectArgs, Printed>;
+using Arguments = std::variant<BenchmarkArgs, DetectArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

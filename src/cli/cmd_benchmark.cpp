@@ -90,6 +90,7 @@ public:
         shared_.started_at = system::utc_timestamp(now_ms / 1000);
         shared_.tool_version = tool_version();
         shared_.tool_commit = tool_commit();
+        shared_.self_test = last_selftest(system);
     }
 
     int run() {
@@ -211,7 +212,7 @@ private:
         if (format == "md") return out_.print(report::result_markdown(reported_));
         const std::vector<BenchmarkResult> results(results_.begin(), results_.end());
         std::string text = console_.summary(results) + console_.warnings(results, args_.out.verbose);
-        if (args_.out.verbose) text += console_.metrics(results);
+        if (args_.out.verbose) text += console_.metrics(results, shared_.self_test);
         if (!args_.out.quiet) text += args_.out.output.empty() ? console_.tip() : console_.saved(args_.out.output);
         return out_.print(text);
     }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "benchmark/result.h"
 #include "metrics/table.h"
+#include "report/selftest_report.h"
 
 namespace velollm::report {
 namespace {
@@ -198,7 +199,7 @@ std::string Console::warnings(const std::vector<BenchmarkResult>& results, bool 
     return text.empty() ? text : "Warnings:\n" + text + "\n";
 }
 
-std::string Console::metrics(const std::vector<BenchmarkResult>& results) const {
+std::string Console::metrics(const std::vector<BenchmarkResult>& results, const std::string& self_test) const {
     std::string text = "Metrics (median, then the 95% interval of the median or the extremes below 6 samples):\n";
     for (const BenchmarkResult& result : results) {
         text += fmt::format("  {}:\n", result.config.name);
@@ -221,7 +222,7 @@ std::string Console::metrics(const std::vector<BenchmarkResult>& results) const 
         text += fmt::format("    {:<21} {:.1f} MiB\n", "Its peak memory",
                             static_cast<double>(client.peak_memory_bytes) / 1048576.0);
     }
-    return text + "\n";
+    return text + fmt::format("  Self-test of this program: {}\n\n", selftest_line(self_test));
 }
 
 std::string Console::tip() const {

@@ -29,6 +29,7 @@ struct Context {
     std::string started_at;  ///< UTC
     std::string tool_version;
     std::string tool_commit;
+    std::string self_test;  ///< the kept one as JSON; empty: none
 };
 
 /// "ok", "partial" (stopped before its end), "failed" (no valid sample), "invalid" (not to be believed).

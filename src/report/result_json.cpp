@@ -270,11 +270,12 @@ void write_errors(JsonWriter& json, const BenchmarkResult& result) {
     json.end_object();
 }
 
-void write_client(JsonWriter& json, const ClientHealth& client) {
+void write_client(JsonWriter& json, const ClientHealth& client, const std::string& self_test) {
     json.key("client").begin_object();
     if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
     json.field("peak_memory_bytes", client.peak_memory_bytes);
     if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
+    if (!self_test.empty()) json.key("self_test").raw(self_test);
     json.end_object();
 }
 
@@ -295,7 +296,7 @@ void write_extension(JsonWriter& json, const Context& context, const BenchmarkRe
     json.field("token_source", token_source_name(result.summary.token_source)).field("clock", "steady");
     json.field("quantile_method", "nearest_rank").end_object();
     write_errors(json, result);
-    write_client(json, result.run.client);
+    write_client(json, result.run.client, context.self_test);
     if (result.run.host) {
         json.key("host");
         write_host(json, *result.run.host);

@@ -126,6 +126,18 @@ fs::path config_folder(const System& system) {
     return user_folder(system, "XDG_CONFIG_HOME", ".config");
 }
 
+fs::path state_folder(const System& system) {
+    return user_folder(system, "XDG_STATE_HOME", ".local/state");
+}
+
+Result<void> make_folder(const fs::path& folder) {
+    std::error_code error;
+    fs::create_directories(folder, error);
+    if (!error) return {};
+    return Error{ErrorCode::kFailed, fmt::format("Cannot make the folder {}: {}", folder.string(), error.message()),
+                 "Name another place: XDG_STATE_HOME=FOLDER"};
+}
+
 std::string utc_timestamp(std::int64_t unix_seconds) {
     const std::time_t seconds = unix_seconds;
     std::tm parts{};
