@@ -86,6 +86,9 @@ struct LoadedModel {
     std::optional<double> gpu_share;    ///< part of it on a GPU: 1 all, 0 none
     std::optional<std::int64_t> context_tokens;
     std::optional<int> threads;
+    /// What the model's chat template puts around a user's words; both empty where that isn't known.
+    std::string prompt_prefix;
+    std::string prompt_suffix;
     std::optional<int> process_id;  ///< of the engine, where this program started it
 };
 
@@ -105,6 +108,12 @@ struct TargetInfo {
     std::vector<std::string> notes;               ///< one line each, for the reader
 };
 
+/// What parts of the way to an engine cost, measured by calls that do nothing else. Absent: there is no such call.
+struct PathTimes {
+    std::optional<Ns> round_trip;  ///< a call over HTTP that the server answers without work
+    std::optional<Ns> tokenize;    ///< turning the prompt into tokens, beyond the round trip
+};
+
 /// An engine that streams tokens. One thread uses it.
 struct Backend {
     virtual ~Backend() = default;
@@ -120,6 +129,8 @@ struct Backend {
     virtual void cancel(RequestId) = 0;
     /// Works, or waits for something to happen, until `until` at the latest. The only place that waits.
     virtual void poll(TimePoint until) = 0;
+    /// Makes such calls, a few of each. Only between requests.
+    virtual PathTimes path_times(const Prompt&) { return {}; }
 };
 
 }  // namespace velollm

@@ -62,6 +62,10 @@ struct Dialect {
     Result<TargetInfo> (*describe)(Target&, const http::Caller&);
     Result<LoadedModel> (*load)(const Target&, const http::Caller&);
     Result<void> (*unload)(const Target&, const http::Caller&);
+    /// Path of something that the server says without work; empty where none is known.
+    std::string_view idle_path = {};
+    /// Asks for the tokens of a prompt as `generate` sends it; null where the server can't be asked.
+    http::HttpRequest (*tokenize)(const Target&, const Prompt&) = nullptr;
 };
 
 const Dialect& ollama_dialect();

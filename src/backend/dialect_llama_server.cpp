@@ -14,10 +14,14 @@ using wire::JsonReader;
 
 constexpr const char* kName = "llama-server";
 
+std::string framed(const Target& target, const Prompt& prompt) {
+    return target.spec.raw ? prompt.text : target.prompt_prefix + prompt.text + target.prompt_suffix;
+}
+
 HttpRequest generate(const Target& target, const Prompt& prompt) {
     base::JsonWriter json;
     json.begin_object();
-    json.field("prompt", target.prompt_prefix + prompt.text + target.prompt_suffix);
+    json.field("prompt", framed(target, prompt));
     json.field("n_predict", prompt.max_tokens).field("temperature", 0).field("seed", prompt.seed);
     // A fixed amount of work, and none of it from the prompt cache.
     json.field("ignore_eos", true).field("cache_prompt", false);
@@ -153,6 +157,8 @@ Result<TargetInfo> describe(Target& target, const Caller& ask) {
 Result<LoadedModel> load(const Target& target, const Caller& ask) {
     LoadedModel model;
     model.was_resident = true;
+    model.prompt_prefix = target.prompt_prefix;
+    model.prompt_suffix = target.prompt_suffix;
     const HttpResponse response = ask(get(target, "/props"), kShortAnswer);
     JsonReader json;
     if (response.status == 200 && json.parse(response.body))
@@ -164,15 +170,31 @@ Result<void> unload(const Target&, const Caller&) {
     return Error{ErrorCode::kUsage, "llama-server can't unload its model", "Restart it to measure the loading."};
 }
 
+HttpRequest tokenize(const Target& target, const Prompt& prompt) {
+    base::JsonWriter json;
+    json.begin_object().field("content", framed(target, prompt));
+    json.field("add_special", true).field("parse_special", true).end_object();
+    return post(target, "/tokenize", json);
+}
+
 }  // namespace
 
 const Dialect& llama_server_dialect(const TargetSpec& spec) {
-    static const Dialect chat{
-        "llama-server", kName, Framing::kServerSentEvents, generate_chat, read_openai_event, refusal, describe,
-        load,           unload};
+    static const Dialect chat{"llama-server",
+                              kName,
+                              Framing::kServerSentEvents,
+                              generate_chat,
+                              read_openai_event,
+                              refusal,
+                              describe,
+                              load,
+                              unload,
+                              "/health",
+                              tokenize};
     if (spec.endpoint == "chat") return chat;
     static const Dialect dialect{
-        "llama-server", kName, Framing::kServerSentEvents, generate, read_event, refusal, describe, load, unload};
+        "llama-server", kName,   Framing::kServerSentEvents, generate, read_event, refusal, describe, load, unload,
+        "/health",      tokenize};
     return dialect;
 }
 

@@ -40,6 +40,7 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
         write_user_message(json, prompt.text);
     } else {
         json.field("prompt", prompt.text);
+        if (target.spec.raw) json.field("raw", true);
     }
     // Without truncate:false a prompt that doesn't fit is cut silently and counted as cut.
     json.field("stream", true).field("truncate", false);
@@ -264,8 +265,8 @@ Result<void> unload(const Target& target, const http::Caller& ask) {
 }  // namespace
 
 const Dialect& ollama_dialect() {
-    static const Dialect dialect{"ollama", "Ollama", Framing::kNdjson, generate, read_event, refusal, describe,
-                                 load,     unload};
+    static const Dialect dialect{"ollama", "Ollama", Framing::kNdjson, generate,      read_event, refusal,
+                                 describe, load,     unload,           "/api/version"};
     return dialect;
 }
 

@@ -153,6 +153,13 @@ public:
         if (!llama_supports_gpu_offload()) loaded.gpu_share = 0.0;
         loaded.context_tokens = llama_n_ctx(context_.get());
         loaded.threads = threads();
+        constexpr std::string_view kMark = "VELOLLM-MARK";
+        const std::string framed = templated(std::string(kMark));
+        const std::size_t mark = framed.find(kMark);
+        if (mark != std::string::npos) {
+            loaded.prompt_prefix = framed.substr(0, mark);
+            loaded.prompt_suffix = framed.substr(mark + kMark.size());
+        }
         return loaded;
     }
 
@@ -282,7 +289,7 @@ private:
     void begin(Active& request) {
         request.begun = true;
         request.sink->on_sent(request.id, clock_.now(), std::nullopt);
-        request.tokens = tokenize(templated(request.prompt.text));
+        request.tokens = tokenize(spec_.raw ? request.prompt.text : templated(request.prompt.text));
         request.eval_begin = clock_.now();
         const auto needed = static_cast<std::int64_t>(request.tokens.size()) + request.prompt.max_tokens;
         if (request.tokens.empty() || needed > llama_n_ctx(context_.get())) {

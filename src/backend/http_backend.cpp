@@ -202,7 +202,32 @@ public:
         std::erase_if(open_, [](const auto& entry) { return entry.second.reply->ended(); });
     }
 
+    PathTimes path_times(const Prompt& prompt) override {
+        PathTimes times;
+        if (dialect_.idle_path.empty()) return times;
+        times.round_trip = time_of([&] { return get(target_, dialect_.idle_path); });
+        if (times.round_trip && dialect_.tokenize != nullptr) {
+            if (const auto asked = time_of([&] { return dialect_.tokenize(target_, prompt); }))
+                times.tokenize = std::max(*asked - *times.round_trip, Ns{0});
+        }
+        return times;
+    }
+
 private:
+    /// Median of a few calls after a first one that connects; nothing when one fails.
+    template <class MakeRequest>
+    std::optional<Ns> time_of(const MakeRequest& request) {
+        constexpr std::size_t kCalls = 5;
+        std::vector<Ns> times;
+        for (std::size_t i = 0; i <= kCalls; ++i) {
+            const TimePoint begin = clock_.now();
+            if (ask()(request(), kShortAnswer).status != 200) return std::nullopt;
+            if (i > 0) times.push_back(clock_.now() - begin);
+        }
+        std::sort(times.begin(), times.end());
+        return times[kCalls / 2];
+    }
+
     struct Open {
         http::StreamId stream = 0;
         std::unique_ptr<Reply> reply;

@@ -92,6 +92,7 @@ public:
     }
     void cancel(RequestId id) override { inner_->cancel(id); }
     void poll(TimePoint until) override { inner_->poll(until); }
+    PathTimes path_times(const Prompt& prompt) override { return inner_->path_times(prompt); }
 
 private:
     Result<void> start_server() {

@@ -76,19 +76,23 @@ Result<TargetInfo> Session::connect(const std::string& model) {
     if (!backend) return backend.error();
     auto described = (*backend)->describe();
     if (!described) return described.error();
+    if (target.raw) described->settings["prompt_template"] = "none";
     backend_ = std::move(*backend);
     prepared_ = {.target = *described};
     return described;
 }
 
-Run Session::run_prompts(const BenchmarkConfig& config, std::int64_t requests, std::int64_t max_tokens,
+std::vector<std::string> Session::new_nonces(std::int64_t count) {
+    std::vector<std::string> nonces;
+    for (std::int64_t i = 0; i < count; ++i) nonces.push_back(nonces_.next());
+    return nonces;
+}
+
+Run Session::run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                          const load::Watch& watch) {
     std::vector<Prompt> prompts;
-    std::vector<std::string> nonces;
-    for (std::int64_t i = 0; i < requests; ++i) {
-        nonces.push_back(nonces_.next());
-        prompts.push_back({.text = nonces.back() + config.prompt, .max_tokens = max_tokens, .seed = target_.seed});
-    }
+    for (const std::string& nonce : nonces)
+        prompts.push_back({.text = nonce + config.prompt, .max_tokens = max_tokens, .seed = target_.seed});
     const Schedule schedule = load::closed_loop(prompts.size(), 1);
     Run run = load::run_load(schedule, prompts, *backend_, clock_, target_.timeout, watch);
     for (RequestRecord& record : run.requests) record.nonce = nonces[record.id].substr(0, nonces[record.id].find('\n'));
@@ -115,7 +119,7 @@ Result<void> Session::warm_up(const BenchmarkConfig& config) {
                   "Does the model answer by hand? Look at the server's log."};
     bool any = most == 0;
     for (std::int64_t i = 0; i < most; ++i) {
-        Run run = run_prompts(config, 1, tokens, {.stop = stop_});
+        Run run = run_prompts(config, new_nonces(1), tokens, {.stop = stop_});
         if (run.interrupted || run.requests.front().outcome == Outcome::kCancelled)
             return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
         RequestRecord& record = run.requests.front();
@@ -169,13 +173,19 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
         watch.enough = [&](const std::vector<RequestRecord>& done) { return narrow(done, *protocol_.until); };
     hardware::HostWatch host(system_, engine_place(), kNap);
     const Ns cpu_before = system::process_cpu_time();
-    Run run = run_prompts(config, most, config.max_tokens, watch);
+    Run run = run_prompts(config, new_nonces(most), config.max_tokens, watch);
     const Ns cpu = system::process_cpu_time() - cpu_before;
     run.host = host.report();
     run.client.peak_memory_bytes = system::peak_memory_bytes();
     if (prepared_.target.kind != "embedded" && run.wall > Ns{0})
         run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
 
+    BenchmarkResult result = conclude(config, timestamp, std::move(run));
+    if (protocol_.until) result.config.iterations = static_cast<std::int64_t>(result.run.requests.size());
+    return result;
+}
+
+BenchmarkResult Session::conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const {
     const hardware::Power power = hardware::read_power(system_);
     const metrics::RunContext context{.prompt = config.prompt,
                                       .gpu_share = prepared_.loaded.gpu_share,
@@ -185,10 +195,21 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
                                       .on_battery = power.on_battery,
                                       .powersave = power.powersave};
     Summary summary = metrics::summarize(run, context);
-    BenchmarkResult result = make_result(config, timestamp, std::move(run), std::move(summary));
+    BenchmarkResult result = make_result(config, std::move(timestamp), std::move(run), std::move(summary));
     result.config.model = prepared_.target.model;
-    if (protocol_.until) result.config.iterations = static_cast<std::int64_t>(result.run.requests.size());
     return result;
+}
+
+std::optional<RequestRecord> Session::request(const BenchmarkConfig& config, const std::string& nonce) {
+    Run run = run_prompts(config, {nonce}, config.max_tokens, {.stop = [this] { return stop_ && stop_(); }});
+    if (run.requests.empty()) return std::nullopt;
+    RequestRecord record = std::move(run.requests.front());
+    if (record.error.code == ErrorCode::kUnreachable) lost_ = record.error;
+    return record;
+}
+
+PathTimes Session::path_times(const BenchmarkConfig& config) {
+    return backend_->path_times({.text = nonces_.next() + config.prompt, .max_tokens = 1, .seed = target_.seed});
 }
 
 }  // namespace velollm::benchmark

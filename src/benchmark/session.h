@@ -59,16 +59,24 @@ public:
     BenchmarkResult measure(const BenchmarkConfig& config, const std::function<void(const RequestRecord&)>& on_request,
                             load::LiveCounters* live);
 
+    /// One request outside of measure(), with the prompt that begins with `nonce`. Nothing when stopped before it.
+    std::optional<RequestRecord> request(const BenchmarkConfig& config, const std::string& nonce);
+    /// Judges and sums up requests that were made one by one.
+    BenchmarkResult conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const;
+    /// Where the engine runs, as far as that can be told.
+    hardware::EnginePlace engine_place() const;
+    PathTimes path_times(const BenchmarkConfig& config);
+
     /// Set when the engine went away while measuring: going on makes no sense.
     const std::optional<Error>& lost() const { return lost_; }
     const Hardware& hardware() const { return hardware_; }
 
 private:
-    Run run_prompts(const BenchmarkConfig& config, std::int64_t requests, std::int64_t max_tokens,
+    Run run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                     const load::Watch& watch);
+    std::vector<std::string> new_nonces(std::int64_t count);
     Result<void> warm_up(const BenchmarkConfig& config);
     Result<void> check_quiet();
-    hardware::EnginePlace engine_place() const;
 
     TargetSpec target_;
     system::System system_;

@@ -101,9 +101,9 @@ void add_target(CLI::App& command, Parser& parser) {
     command
         .add_option("-b,--backend", target.backend,
                     "ollama (default), llamacpp (a running llama-server; with -m FILE: starts it),\n"
-                    "openai (any server with /v1; needs --url), embedded")
-        ->check(silent(CLI::IsMember(backend::backend_names())))
-        ->type_name("NAME")
+                    "openai (any server with /v1; needs --url), embedded;\n"
+                    "several, as embedded,ollama,llamacpp, are measured in turn")
+        ->type_name("NAME[,NAME]")
         ->group(group);
     command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
         ->type_name("URL")
@@ -124,6 +124,7 @@ void add_target(CLI::App& command, Parser& parser) {
         ->check(silent(CLI::IsMember({"generate", "chat", "completion", "completions"})))
         ->type_name("NAME")
         ->group(group);
+    command.add_flag("--raw", target.raw, "Send the bare prompt, without the model's chat template")->group(group);
     command
         .add_option("--timeout", parser.timeout_seconds, "Give a request up after so long without a token; default 300")
         ->check(silent(CLI::Range(0.1, 86400.0)))
@@ -230,6 +231,9 @@ Printed usage_error(const Error& error) {
 
 Result<void> endpoint_fits(const TargetSpec& target) {
     const std::string& name = target.endpoint;
+    if (target.raw && (name == "chat" || (name.empty() && target.backend == "openai")))
+        return Error{ErrorCode::kUsage, "--raw needs an endpoint that takes a bare prompt",
+                     "Leave --endpoint chat out; with -b openai add  --endpoint completions"};
     if (name.empty()) return {};
     if (target.backend == "embedded")
         return Error{ErrorCode::kUsage, "-b embedded has no server and no --endpoint", "Leave it out."};
@@ -257,11 +261,39 @@ Result<void> take_method(Parser& parser) {
     return {};
 }
 
+/// Checks the names of -b, and sorts out what several of them can't have.
+Result<void> take_backends(Parser& parser) {
+    BenchmarkArgs& args = parser.benchmark_args;
+    const std::vector<std::string> known = backend::backend_names();
+    std::vector<std::string> names;
+    for (const std::string_view word : base::split(args.target.backend, ',')) {
+        const std::string name(base::trim(word));
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", name),
+                         "Known are ollama, llamacpp, openai and embedded."};
+        if (std::find(names.begin(), names.end(), name) != names.end())
+            return Error{ErrorCode::kUsage, fmt::format("-b names {} twice", name), "Once is enough."};
+        names.push_back(name);
+    }
+    args.target.backend = names.front();
+    if (names.size() == 1) return {};
+    if (args.protocol.until || !args.target.endpoint.empty())
+        return Error{ErrorCode::kUsage, "--until and --endpoint are for one backend",
+                     "With several, --runs says how many rounds."};
+    // Each engine has its own idea of the chat template; only bare words give all of them the same tokens.
+    args.target.raw = true;
+    args.backends = std::move(names);
+    args.ollama_url = parser.ollama_url;
+    return {};
+}
+
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
     if (parser.selftest->parsed()) return parser.selftest_args;
     BenchmarkArgs& args = parser.benchmark_args;
-    if (!parser.ollama_url.empty()) {
+    if (const auto method = take_method(parser); !method) return usage_error(method.error());
+    if (const auto named = take_backends(parser); !named) return usage_error(named.error());
+    if (!parser.ollama_url.empty() && args.backends.empty()) {
         if (args.target.backend != "ollama")
             return usage_error(
                 {ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
@@ -274,11 +306,12 @@ Arguments finish(Parser& parser) {
         return usage_error({ErrorCode::kUsage, "--name goes with --prompt", "A suite names its benchmarks itself."});
     if (!args.prompt.empty() && !args.suite.empty())
         return usage_error({ErrorCode::kUsage, "--prompt and --suite exclude one another", "Leave one of them out."});
-    if (args.target.backend == "embedded" && !args.target.url.empty())
+    if (args.backends.empty() && args.target.backend == "embedded" && !args.target.url.empty())
         return usage_error(
             {ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
-    if (const auto method = take_method(parser); !method) return usage_error(method.error());
-    if (const auto fits = endpoint_fits(args.target); !fits) return usage_error(fits.error());
+    if (args.backends.empty()) {
+        if (const auto fits = endpoint_fits(args.target); !fits) return usage_error(fits.error());
+    }
     args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
     return args;
 }

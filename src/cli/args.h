@@ -27,7 +27,9 @@ struct OutputArgs {
 struct BenchmarkArgs {
     OutputArgs out;
     TargetSpec target;
-    std::string suite;  ///< "standard", a file, or "-"
+    std::vector<std::string> backends;  ///< two or more: measured in turn; `target.backend` is then the first
+    std::string ollama_url;             ///< for several backends: Ollama's address
+    std::string suite;                  ///< "standard", a file, or "-"
     std::string prompt;
     std::string name = "custom";
     std::optional<std::int64_t> max_tokens;

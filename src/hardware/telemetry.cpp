@@ -74,14 +74,13 @@ void add_cpu_shares(const MachineSample& first, const MachineSample& last, const
     report.busy_share = share(busy, all);
     report.steal_share = share(stolen, all);
     const auto own = grown(first.own_cpu, last.own_cpu);
-    if (engine.in_this_process) {
-        report.engine_share = share(own, all);
-        if (own) report.others_share = share(std::max(busy - stolen - *own, Ns{0}), all);
-    } else if (first.engine && last.engine) {
-        const Ns used = std::max(last.engine->cpu - first.engine->cpu, Ns{0});
-        report.engine_share = share(used, all);
-        if (own) report.others_share = share(std::max(busy - stolen - used - *own, Ns{0}), all);
-    }
+    std::optional<Ns> processes;
+    if (first.engine && last.engine) processes = std::max(last.engine->cpu - first.engine->cpu, Ns{0});
+    const Ns used = processes.value_or(Ns{0}) + (engine.in_this_process ? own.value_or(Ns{0}) : Ns{0});
+    if (!processes && !engine.in_this_process) return;
+    report.engine_share = share(used, all);
+    const Ns ours = engine.in_this_process ? used : used + own.value_or(Ns{0});
+    if (own) report.others_share = share(std::max(busy - stolen - ours, Ns{0}), all);
 }
 
 void add_clocks(const std::vector<MachineSample>& samples, HostReport& report) {

@@ -29,7 +29,9 @@ struct Context {
     std::string started_at;  ///< UTC
     std::string tool_version;
     std::string tool_commit;
-    std::string self_test;  ///< the kept one as JSON; empty: none
+    PathTimes path;                   ///< measured where several engines are
+    std::vector<std::string> beside;  ///< backends that were measured in turn with this one
+    std::string self_test;            ///< the kept one as JSON; empty: none
 };
 
 /// "ok", "partial" (stopped before its end), "failed" (no valid sample), "invalid" (not to be believed).

@@ -9,6 +9,7 @@
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "metrics/table.h"
+#include "metrics/waterfall.h"
 #include "report/hardware_json.h"
 #include "report/host_json.h"
 
@@ -279,6 +280,26 @@ void write_client(JsonWriter& json, const ClientHealth& client, const std::strin
     json.end_object();
 }
 
+void write_waterfall(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
+    const auto w = metrics::waterfall(result.run, result.summary.samples);
+    if (!w) return;
+    const auto part = [&](std::string_view key, const std::optional<Ns>& time) {
+        if (time) json.field(key, to_ms(*time), kDecimals);
+    };
+    json.key("waterfall").begin_object().field("n", std::uint64_t{w->n});
+    part("before_ms", w->before);
+    part("round_trip_ms", context.path.round_trip);
+    part("tokenize_ms", context.path.tokenize);
+    part("server_load_ms", w->load);
+    part("server_rest_ms", w->inside);
+    part("prompt_ms", w->prompt);
+    part("decode_ms", w->decode);
+    part("stream_ms", w->stream);
+    part("after_ms", w->after);
+    part("whole_ms", w->whole);
+    json.field("decode_tokens", w->decode_tokens, 2).end_object();
+}
+
 void write_extension(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
     const Keys keys = keys_of(context, result);
     json.key("velollm").begin_object();
@@ -294,7 +315,14 @@ void write_extension(JsonWriter& json, const Context& context, const BenchmarkRe
         .field("ttft", "streamed")
         .field("tokens", token_method(result.summary.token_source));
     json.field("token_source", token_source_name(result.summary.token_source)).field("clock", "steady");
-    json.field("quantile_method", "nearest_rank").end_object();
+    json.field("quantile_method", "nearest_rank");
+    if (!context.beside.empty()) {
+        json.key("interleaved_with").begin_array();
+        for (const std::string& backend : context.beside) json.value(backend);
+        json.end_array();
+    }
+    json.end_object();
+    write_waterfall(json, context, result);
     write_errors(json, result);
     write_client(json, result.run.client, context.self_test);
     if (result.run.host) {
