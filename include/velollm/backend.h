@@ -98,6 +98,7 @@ struct TargetInfo {
     std::string display_name;  ///< "Ollama", "llama.cpp"
     std::string version;
     std::string address;  ///< URL, or path of the model file
+    std::string file;     ///< of the weights, where it lies on this machine and is known
     std::string model;    ///< as asked for
     std::string family;
     std::string quantization;

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include "backend/chat_template.h"
 #include "backend/dialect.h"
 #include "base/json_writer.h"
 #include "base/text.h"
@@ -107,7 +108,7 @@ HttpResponse props_when_ready(const Target& target, const Caller& ask) {
 
 /// Learns what the chat template puts around a user's words, by having it applied to a mark.
 void learn_template(Target& target, const Caller& ask) {
-    constexpr std::string_view kMark = "VELOLLM-MARK";
+    constexpr std::string_view kMark = kTemplateMark;
     base::JsonWriter body;
     body.begin_object().key("messages").begin_array().begin_object();
     body.field("role", "user").field("content", kMark).end_object().end_array().end_object();

@@ -148,7 +148,7 @@ Result<std::string> server_version(const Target& target, const http::Caller& ask
 }
 
 /// "134.52M" or "3.2B" is rounded; general.parameter_count is exact.
-void read_show(const JsonReader& json, TargetInfo& info) {
+void read_show(const JsonReader& json, const Target& target, TargetInfo& info) {
     info.family = json.text("/details/family").value_or("");
     info.quantization = json.text("/details/quantization_level").value_or("");
     info.parameters = json.integer("/model_info/general.parameter_count");
@@ -160,6 +160,11 @@ void read_show(const JsonReader& json, TargetInfo& info) {
         const std::string_view digest = modelfile.substr(blob + kBlob.size(), 64);
         if (digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string_view::npos)
             info.digest = digest;
+        // "FROM /path/blobs/sha256-..."
+        const std::size_t line = modelfile.rfind('\n', blob) + 1;
+        constexpr std::string_view kFrom = "FROM ";
+        if (wire::is_loopback(target.base) && !info.digest.empty() && modelfile.substr(line).starts_with(kFrom))
+            info.file = modelfile.substr(line + kFrom.size(), blob + kBlob.size() + 64 - line - kFrom.size());
     }
     for (std::size_t i = 0; i < json.size("/capabilities").value_or(0); ++i)
         if (json.text(fmt::format("/capabilities/{}", i)) == "thinking")
@@ -197,7 +202,7 @@ Result<TargetInfo> describe(Target& target, const http::Caller& ask) {
                     .address = target.base.text(),
                     .model = target.spec.model};
     JsonReader json;
-    if (json.parse(shown.body)) read_show(json, info);
+    if (json.parse(shown.body)) read_show(json, target, info);
     write_settings(target.spec.options, info);
     if (target.spec.endpoint == "chat") info.settings["endpoint"] = "/api/chat";
     return info;

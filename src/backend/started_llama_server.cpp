@@ -116,6 +116,7 @@ private:
         if (!info) return info.error();
         info->model = spec_.model;
         info->digest = spec_.digest;
+        info->file = spec_.model_file.string();
         const std::string log = process->output(kLogBytes);
         describe_start(words, offloaded_layers(log), *info);
         info_ = std::move(*info);

@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "backend/make_backend.h"
 #include "benchmark/result.h"
+#include "load/filler.h"
 #include "load/schedule.h"
 #include "metrics/request.h"
 #include "metrics/summarize.h"
@@ -21,6 +23,7 @@ constexpr double kTpotAlike = 1.03;
 constexpr double kTtftAlike = 1.10;
 /// No warm-up request is begun later: on a slow machine a request takes that long by itself.
 constexpr Ns kWarmUpPatience = std::chrono::seconds(60);
+constexpr double kUsualTokensPerWord = 1.3;  // of English prose
 constexpr Ns kNap = std::chrono::milliseconds(10);
 constexpr Ns kQuietNap = std::chrono::milliseconds(1);
 
@@ -67,7 +70,8 @@ Session::Session(TargetSpec target, system::System system, Hardware hardware, Pr
       protocol_(protocol),
       clock_(clock),
       stop_(std::move(stop)),
-      nonces_(system::random_u64()) {}
+      nonces_(system::random_u64()),
+      filler_seed_(system::random_u64()) {}
 
 Result<TargetInfo> Session::connect(const std::string& model) {
     TargetSpec target = target_;
@@ -79,6 +83,7 @@ Result<TargetInfo> Session::connect(const std::string& model) {
     if (target.raw) described->settings["prompt_template"] = "none";
     backend_ = std::move(*backend);
     prepared_ = {.target = *described};
+    tokens_per_word_.reset();
     return described;
 }
 
@@ -91,21 +96,45 @@ std::vector<std::string> Session::new_nonces(std::int64_t count) {
 Run Session::run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                          const load::Watch& watch) {
     std::vector<Prompt> prompts;
+    const std::string text = filled_prompt(config);
     for (const std::string& nonce : nonces)
-        prompts.push_back({.text = nonce + config.prompt, .max_tokens = max_tokens, .seed = target_.seed});
+        prompts.push_back({.text = nonce + text, .max_tokens = max_tokens, .seed = target_.seed});
     const Schedule schedule = load::closed_loop(prompts.size(), 1);
     Run run = load::run_load(schedule, prompts, *backend_, clock_, target_.timeout, watch);
     for (RequestRecord& record : run.requests) record.nonce = nonces[record.id].substr(0, nonces[record.id].find('\n'));
     return run;
 }
 
-Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) {
-    if (reload) {
-        if (const auto done = backend_->unload(); !done) return done.error();
+std::string Session::filled_prompt(const BenchmarkConfig& config) const {
+    if (config.context_depth <= 0) return config.prompt;
+    const double words = static_cast<double>(config.context_depth) / tokens_per_word_.value_or(kUsualTokensPerWord);
+    return load::filler_text(static_cast<std::size_t>(std::lround(words)), filler_seed_) + "\n\n" + config.prompt;
+}
+
+void Session::learn_word_length(const BenchmarkConfig& config) {
+    if (config.context_depth <= 0 || tokens_per_word_) return;
+    // Two lengths, so that the template and the nonce fall out of the difference.
+    constexpr std::size_t kShort = 50;
+    constexpr std::size_t kLong = 250;
+    std::vector<std::int64_t> tokens;
+    for (const std::size_t words : {kShort, kLong}) {
+        BenchmarkConfig probe = config;
+        probe.context_depth = 0;
+        probe.prompt = load::filler_text(words, filler_seed_);
+        const Run run = run_prompts(probe, new_nonces(1), 1, {.stop = stop_});
+        if (run.requests.empty() || !run.requests.front().server.prompt_tokens) return;
+        tokens.push_back(*run.requests.front().server.prompt_tokens);
     }
-    auto loaded = backend_->load();
-    if (!loaded) return loaded.error();
-    prepared_.loaded = *loaded;
+    const double per_word = static_cast<double>(tokens[1] - tokens[0]) / static_cast<double>(kLong - kShort);
+    if (per_word > 0.0) tokens_per_word_ = per_word;
+}
+
+Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) {
+    auto loading = load_model(*backend_, prepared_.target.file, reload);
+    if (!loading) return loading.error();
+    prepared_.loaded = std::move(loading->loaded);
+    prepared_.loads = std::move(loading->loads);
+    prepared_.resident = loading->resident;
     if (const auto warm = warm_up(first); !warm) return warm.error();
     if (const auto quiet = check_quiet(); !quiet) return quiet.error();
     return prepared_;
@@ -168,6 +197,7 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
                               if (on_request) on_request(record);
                           },
                       .live = live};
+    learn_word_length(config);
     const std::int64_t most = protocol_.until ? kMaxRuns : config.iterations;
     if (protocol_.until)
         watch.enough = [&](const std::vector<RequestRecord>& done) { return narrow(done, *protocol_.until); };
@@ -187,7 +217,8 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
 
 BenchmarkResult Session::conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const {
     const hardware::Power power = hardware::read_power(system_);
-    const metrics::RunContext context{.prompt = config.prompt,
+    const std::string prompt = filled_prompt(config);
+    const metrics::RunContext context{.prompt = prompt,
                                       .gpu_share = prepared_.loaded.gpu_share,
                                       .engine = prepared_.target.display_name,
                                       .quiet = prepared_.quiet,

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "benchmark/loading.h"
 #include "hardware/telemetry.h"
 #include "load/engine.h"
 #include "load/nonce.h"
@@ -34,6 +35,8 @@ inline constexpr std::int64_t kMaxRuns = 30;
 struct Preparation {
     TargetInfo target;
     LoadedModel loaded;
+    std::vector<LoadTime> loads;  ///< see Loading
+    std::optional<Ns> resident;
     std::vector<RequestRecord> warm_up;  ///< in the order they were sent; none of them counts
     bool warm_up_steady = true;
     std::optional<HostReport> quiet;  ///< the machine with the engine idle
@@ -50,8 +53,7 @@ public:
     Result<TargetInfo> connect(const std::string& model);
 
     /// Loads and warms up. The first requests after a load are slower than the rest (memory is touched for the first
-    /// time, clocks rise, kernels are chosen): they are made, and never counted. `reload`: unload first, so that the
-    /// load time is one.
+    /// time, clocks rise, kernels are chosen): they are made, and never counted. `reload`: as of load_model().
     Result<Preparation> prepare(const BenchmarkConfig& first, bool reload);
 
     /// Measures. Gives a result even when requests fail: its summary says what it is worth. `on_request` sees every
@@ -75,6 +77,9 @@ private:
     Run run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                     const load::Watch& watch);
     std::vector<std::string> new_nonces(std::int64_t count);
+    /// The prompt with what fills the context in front of it; it still lacks a nonce.
+    std::string filled_prompt(const BenchmarkConfig& config) const;
+    void learn_word_length(const BenchmarkConfig& config);
     Result<void> warm_up(const BenchmarkConfig& config);
     Result<void> check_quiet();
 
@@ -87,6 +92,8 @@ private:
     load::NonceSource nonces_;
     std::unique_ptr<Backend> backend_;
     Preparation prepared_;
+    std::optional<double> tokens_per_word_;  ///< of filler text, as this model has it
+    std::uint64_t filler_seed_;
     std::optional<Error> lost_;
 };
 

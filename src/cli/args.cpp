@@ -30,6 +30,7 @@ struct Parser {
     double timeout_seconds = 300.0;
     double quiet_seconds = 3.0;
     std::string until;
+    std::string depth;
     bool version = false;
 };
 
@@ -186,6 +187,11 @@ void add_benchmark(Parser& parser) {
         ->check(silent(CLI::Range(1, 100'000)))
         ->type_name("N")
         ->group(group);
+    command
+        .add_option("--depth", parser.depth,
+                    "Each benchmark with so many tokens of other text in front of its prompt, e.g. 0,1024,4096")
+        ->type_name("N[,N]")
+        ->group(group);
     add_method(command, parser);
     add_target(command, parser);
     add_engine(command, parser);
@@ -227,6 +233,20 @@ void build(Parser& parser) {
 
 Printed usage_error(const Error& error) {
     return {fmt::format("Error: {}\n  {}\n", error.message, error.hint), true, kUsageExit};
+}
+
+/// "0,1024,4096": ascending or not, each once.
+Result<std::vector<std::int64_t>> read_depths(const std::string& text) {
+    constexpr std::int64_t kMost = 10'000'000;
+    std::vector<std::int64_t> depths;
+    for (const std::string_view word : base::split(text, ',')) {
+        const auto depth = base::parse_int(base::trim(word));
+        if (!depth || *depth < 0 || *depth > kMost || std::find(depths.begin(), depths.end(), *depth) != depths.end())
+            return Error{ErrorCode::kUsage, fmt::format("--depth {} is no list of depths", text),
+                         "Write tokens, each depth once: --depth 0,1024,4096"};
+        depths.push_back(*depth);
+    }
+    return depths;
 }
 
 Result<void> endpoint_fits(const TargetSpec& target) {
@@ -292,6 +312,11 @@ Arguments finish(Parser& parser) {
     if (parser.selftest->parsed()) return parser.selftest_args;
     BenchmarkArgs& args = parser.benchmark_args;
     if (const auto method = take_method(parser); !method) return usage_error(method.error());
+    if (!parser.depth.empty()) {
+        auto depths = read_depths(parser.depth);
+        if (!depths) return usage_error(depths.error());
+        args.depths = std::move(*depths);
+    }
     if (const auto named = take_backends(parser); !named) return usage_error(named.error());
     if (!parser.ollama_url.empty() && args.backends.empty()) {
         if (args.target.backend != "ollama")

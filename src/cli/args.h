@@ -34,6 +34,7 @@ struct BenchmarkArgs {
     std::string name = "custom";
     std::optional<std::int64_t> max_tokens;
     std::optional<std::int64_t> iterations;
+    std::vector<std::int64_t> depths;  ///< --depth; empty: none asked for
     bool reload = false;
     bool force = false;  ///< print the numbers of an invalid run
     bool quick = false;

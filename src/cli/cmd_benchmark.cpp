@@ -13,6 +13,7 @@
 #include "cli/progress.h"
 #include "cli/side_by_side.h"
 #include "hardware/detect.h"
+#include "report/depths_text.h"
 #include "report/result_json.h"
 #include "report/table.h"
 
@@ -103,6 +104,8 @@ private:
         if (!prepared) return prepared.error();
         context.target = prepared->target;
         context.loaded = prepared->loaded;
+        context.loads = prepared->loads;
+        context.resident = prepared->resident;
         context.warm_up = prepared->warm_up;
         context.warm_up_steady = prepared->warm_up_steady;
         context.quiet = prepared->quiet;
@@ -144,7 +147,9 @@ private:
         if (format == "csv") return out_.print(report::result_csv(reported_));
         if (format == "md") return out_.print(report::result_markdown(reported_));
         const std::vector<BenchmarkResult> results(results_.begin(), results_.end());
-        std::string text = console_.summary(results) + console_.warnings(results, args_.out.verbose);
+        std::string text = console_.summary(results);
+        if (!args_.depths.empty()) text += report::depths_text(results);
+        text += console_.warnings(results, args_.out.verbose);
         if (args_.out.verbose) text += console_.metrics(results, shared_.self_test);
         if (!args_.out.quiet) text += args_.out.output.empty() ? console_.tip() : console_.saved(args_.out.output);
         return out_.print(text);
@@ -180,6 +185,7 @@ int cmd_benchmark(BenchmarkArgs args, const system::System& system) {
     }
     if (!args.backends.empty()) return cmd_side_by_side(std::move(args), std::move(*plan), system);
     if (const auto taken = backend::take_environment(args.target, system); !taken) return fail(console, taken.error());
+    make_room(args.target, *plan);
     return Command(std::move(args), std::move(*plan), system).run();
 }
 

@@ -128,6 +128,8 @@ private:
     static void take(const benchmark::Preparation& prepared, report::Context& context) {
         context.target = prepared.target;
         context.loaded = prepared.loaded;
+        context.loads = prepared.loads;
+        context.resident = prepared.resident;
         context.warm_up = prepared.warm_up;
         context.warm_up_steady = prepared.warm_up_steady;
         context.quiet = prepared.quiet;
@@ -258,6 +260,7 @@ int cmd_side_by_side(BenchmarkArgs args, Plan plan, const system::System& system
     for (const std::string& name : args.backends) {
         auto target = target_of(args, name, system);
         if (!target) return fail(console, target.error());
+        make_room(*target, plan);
         targets.push_back(std::move(*target));
     }
     return Command(std::move(args), std::move(plan), std::move(targets), system).run();

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <iostream>
 #include <iterator>
 
@@ -25,9 +26,7 @@ Result<std::string> suite_text(const std::string& file) {
                  "Name a JSON file, 'standard', or - for standard input."};
 }
 
-}  // namespace
-
-Result<Plan> make_plan(const BenchmarkArgs& args) {
+Result<Plan> plan_of(const BenchmarkArgs& args) {
     if (!args.prompt.empty()) {
         return Plan{kCustomSuite,
                     {{.name = args.name,
@@ -53,6 +52,45 @@ Result<Plan> make_plan(const BenchmarkArgs& args) {
         if (!args.target.model.empty()) config.model = args.target.model;
     }
     return plan;
+}
+
+/// Every benchmark once a depth; at depth 0 it keeps its name.
+void add_depths(Plan& plan, const std::vector<std::int64_t>& depths) {
+    std::vector<BenchmarkConfig> configs;
+    for (const BenchmarkConfig& config : plan.configs) {
+        for (const std::int64_t depth : depths) {
+            configs.push_back(config);
+            configs.back().context_depth = depth;
+            if (depth > 0) configs.back().name += fmt::format("@{}", depth);
+        }
+    }
+    plan.configs = std::move(configs);
+    plan.suite = kCustomSuite;
+}
+
+}  // namespace
+
+Result<Plan> make_plan(const BenchmarkArgs& args) {
+    auto plan = plan_of(args);
+    if (plan && !args.depths.empty()) add_depths(*plan, args.depths);
+    return plan;
+}
+
+void make_room(TargetSpec& target, const Plan& plan) {
+    constexpr std::int64_t kUsualContext = 4096;  // of Ollama, and of the engines that are started here
+    constexpr std::int64_t kStep = 1024;
+    const bool takes_it = target.backend == "ollama" || target.backend == "embedded" ||
+                          (target.backend == "llamacpp" && target.url.empty());
+    std::int64_t most = 0;
+    for (const BenchmarkConfig& config : plan.configs) {
+        if (config.context_depth <= 0) continue;
+        // A tenth more than asked for, since depth is met within a few per cent; and the prompt itself, a token a byte.
+        const auto prompt = static_cast<std::int64_t>(config.prompt.size());
+        most = std::max(most, config.context_depth * 11 / 10 + config.max_tokens + prompt + 256);
+    }
+    if (!takes_it || target.options.num_ctx || most <= kUsualContext) return;
+    target.options.num_ctx = static_cast<int>((most + kStep - 1) / kStep * kStep);
+    target.options.origin["num_ctx"] = "--depth";
 }
 
 report::Context first_context(const BenchmarkArgs& args, const Plan& plan, const Hardware& hardware,

@@ -20,6 +20,9 @@ struct Plan {
 /// From --suite, --prompt and what changes them.
 Result<Plan> make_plan(const BenchmarkArgs& args);
 
+/// Asks for a context that holds the deepest benchmark, where the user asked for none and the engine takes the request.
+void make_room(TargetSpec& target, const Plan& plan);
+
 /// What all results of a command share, before any engine is known.
 report::Context first_context(const BenchmarkArgs& args, const Plan& plan, const Hardware& hardware,
                               const system::System& system);

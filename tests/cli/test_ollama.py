@@ -142,9 +142,10 @@ class OllamaTests:
         self.expect(self.benchmark(*ONE), 0)
         self.assertEqual(len(self.loaded()), 1)
         done = self.expect(self.benchmark(*ONE, "--reload"), 0)
-        self.assertRegex(done.out, r"(?m)^Loading model\.\.\. \d+\.\ds, warm-up 2 requests$")
+        self.assertRegex(done.out, r"(?m)^Loading model\.\.\. \d+\.\ds( from the page cache, \d+\.\ds from the disk)?, warm-up 2 requests$")
         load = self.valid_results()[0]["velollm"]["measured"]["load_ms"]
         self.assertGreater(load["median"], 20)  # a resident model answers within a few milliseconds
+        self.assertLess(self.valid_results()[0]["velollm"]["measured"]["load_resident_ms"]["median"], load["median"])
 
     def test_prompt_longer_than_the_context(self):
         done = self.benchmark("--prompt", "word " * 1500, *ONE[2:], "--num-ctx", "512")

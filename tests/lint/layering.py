@@ -35,6 +35,7 @@ THIRD_PARTY = {
 SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
     "fcntl.h": {"system"},
+    "sys/mman.h": {"system"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system", "mock"},
     "sys/stat.h": {"system"},
