@@ -94,6 +94,8 @@ class ConformanceRun(conformance.Conformance):
                 lags.append((request["sent_ns"] - request["scheduled_ns"]) / 1e6)
             if statistics.median(logged) <= 0.5 and statistics.median(lags) <= 0.5 or attempt == ATTEMPTS:
                 break
+        due = [request["scheduled_ns"] - seen["requests"][0]["scheduled_ns"] for request in seen["requests"]]
+        self.row("C20", "due times, ms", [interval_ms * i for i in range(requests)], [ns / 1e6 for ns in due])
         self.row("C20", "requests that ended well", requests, sum(request["ok"] for request in seen["requests"]))
         self.within("C20", "latency from the timetable, median error against the log", 0.0, statistics.median(logged), 0.5, "ms")
         self.within("C20", "late sending, median", 0.0, statistics.median(lags), 0.5, "ms")
