@@ -61,7 +61,7 @@ void write(base::JsonWriter& json, const RequestRecord& r, TimePoint begin) {
     const Ns zero = begin.time_since_epoch();
     json.begin_object().field("scheduled_ns", (zero + r.scheduled).count()).field("sent_ns", (zero + r.sent).count());
     json.field("ok", r.outcome == Outcome::kOk).field("error", r.error.message);
-    json.field("tokens", r.server.output_tokens.value_or(0)).field("kept", !r.connect.has_value());
+    json.field("tokens", r.server.output_tokens.value_or(0)).field("connect_ns", r.connect.value_or(Ns{0}).count());
     json.key("event_ns").begin_array();
     for (const TokenStamp& event : r.events) json.value((zero + r.sent + event.at).count());
     json.end_array().end_object();
