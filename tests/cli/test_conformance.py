@@ -53,7 +53,7 @@ class Conformance(conformance.Conformance):
                                                           {"dt_ms": 5, "repeat": 32}]})
         measured = element["velollm"]["measured"]
         self.row("C05", "tokens", [64] * 3, self.tokens_of(element))
-        self.row("C05", "TTFO after TTFT by 32 gaps", True, measured["ttfo_ms"]["min"] - measured["ttft_ms"]["min"] > 150)
+        self.row("C05", "TTFO after TTFT by 32 gaps", True, measured["ttfo_ms"]["min"] - measured["ttft_ms"]["min"] > 120)
 
     def test_c06_tool_calls_are_tokens_and_not_visible(self):
         element, _ = self.measure({"steps": [{"kind": "tool", "dt_ms": 20}, {"kind": "tool", "dt_ms": 5, "repeat": 15}]}, tokens=16)
@@ -68,7 +68,7 @@ class Conformance(conformance.Conformance):
         self.row("C07", "tokens", [23] * 3, self.tokens_of(element))
         self.row("C07", "tokens of each event, llamacpp", [1] * 9 + [3] + [1] * 8 + [3], self.samples(element)[0]["event_tokens"])
         self.row("C07", "tokens behind the first event, by TPOT", 22, self.decode_tokens(element))
-        self.row("C07", "the wait is the longest gap", True, element["velollm"]["measured"]["stall_ms"]["min"] >= 45)
+        self.row("C07", "the wait is the longest gap", True, element["velollm"]["measured"]["stall_ms"]["min"] >= 30)
         element, _ = self.measure({"steps": steps}, tokens=23)
         self.row("C07", "tokens, openai", [23] * 3, self.tokens_of(element))
         self.row("C07", "events, openai", [19] * 3, self.events_of(element))
@@ -93,8 +93,8 @@ class Conformance(conformance.Conformance):
             self.row("C09", f"tokens, {backend}", [61] * 3, self.tokens_of(element))
             self.row("C09", f"bursts are said to be some, {backend}", True, "bursts" in self.warnings(element))
             self.row("C09", f"TPOT by count, {backend}", 60, self.decode_tokens(element))
-            self.within("C09", f"tokens per step, {backend}", 2.5, measured["tokens_per_step"]["median"], 0.25)
-            self.within("C09", f"step gap, {backend}", 20.0, measured["step_gap_ms"]["median"], 1.0, "ms")
+            self.within("C09", f"tokens per step, {backend}", 2.5, measured["tokens_per_step"]["median"], 0.3)
+            self.within("C09", f"step gap, {backend}", 20.0, measured["step_gap_ms"]["median"], 2.0, "ms")
             self.row("C09", f"gaps between tokens mean little, {backend}", True, measured["icl_ms"]["median"] < 10)
 
     def test_c10_one_token_and_one_event(self):
