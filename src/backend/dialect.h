@@ -96,6 +96,10 @@ std::string without_key(const Target& target, std::string_view text);
 /// inside the first form. Anything else: the body itself, on one line.
 std::string error_text(std::string_view body);
 
+/// The count or the nanoseconds that a server states, absent when it can be neither: below 0, or above 2^53.
+std::optional<std::int64_t> possible_count(std::optional<std::int64_t> stated);
+std::optional<Ns> possible_time(std::optional<Ns> stated);
+
 /// llama-server's own measurements of a request, "timings", on its native and its /v1 endpoints. Counts that the report
 /// has already stay.
 void read_llama_timings(const wire::JsonReader& json, ServerReport& report);

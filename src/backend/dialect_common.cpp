@@ -55,15 +55,28 @@ std::string error_text(std::string_view body) {
     return base::one_line(text);
 }
 
+namespace {
+constexpr std::int64_t kMostPossible = std::int64_t{1} << 53U;
+}
+
+std::optional<std::int64_t> possible_count(std::optional<std::int64_t> stated) {
+    return stated && *stated >= 0 && *stated <= kMostPossible ? stated : std::nullopt;
+}
+
+std::optional<Ns> possible_time(std::optional<Ns> stated) {
+    return stated && possible_count(stated->count()) ? stated : std::nullopt;
+}
+
 void read_llama_timings(const wire::JsonReader& json, ServerReport& report) {
     const auto milliseconds = [&](std::string_view pointer) -> std::optional<Ns> {
         const auto ms = json.number(pointer);  // a double
-        if (!ms) return std::nullopt;
+        // One that fits into no Ns must not be made one.
+        if (!ms || !(*ms >= 0.0 && *ms * 1e6 <= static_cast<double>(kMostPossible))) return std::nullopt;
         return std::chrono::duration_cast<Ns>(std::chrono::duration<double, std::milli>(*ms));
     };
-    const auto evaluated = json.integer("/timings/prompt_n");
+    const auto evaluated = possible_count(json.integer("/timings/prompt_n"));
     if (!evaluated) return;
-    report.cached_tokens = json.integer("/timings/cache_n");
+    report.cached_tokens = possible_count(json.integer("/timings/cache_n"));
     if (!report.prompt_tokens) report.prompt_tokens = *evaluated + report.cached_tokens.value_or(0);
     if (!report.output_tokens) report.output_tokens = json.integer("/timings/predicted_n");
     report.prompt_eval = milliseconds("/timings/prompt_ms");

@@ -31,6 +31,18 @@ void replace_parts(ServerReport& report, const ServerReport& later) {
     if (later.finish != FinishReason::kUnknown) report.finish = later.finish;
 }
 
+/// Whatever a server writes, what is reckoned with its numbers stays a number.
+void drop_impossible(EventMeaning& meaning) {
+    meaning.running_tokens = possible_count(meaning.running_tokens);
+    ServerReport& report = meaning.report;
+    for (std::optional<std::int64_t>* count :
+         {&report.prompt_tokens, &report.cached_tokens, &report.output_tokens, &report.hidden_tokens,
+          &report.reasoning_tokens, &report.draft_tokens, &report.accepted_tokens})
+        *count = possible_count(*count);
+    for (std::optional<Ns>* time : {&report.load, &report.prompt_eval, &report.eval, &report.total})
+        *time = possible_time(*time);
+}
+
 /// One reply on its way in. Reads events, tells the sink, and at the end says how it went.
 class Reply final : public http::ByteSink {
 public:
@@ -86,6 +98,7 @@ private:
             return;
         }
         dialect_.read_event(json_, meaning);
+        drop_impossible(meaning);
         if (meaning.tokens) {
             any_token_ = true;
             ++events_;
@@ -110,7 +123,7 @@ private:
 
     ServerReport report() const {
         ServerReport report = report_;
-        if (all_counted_ && counted_ > 0 && report.output_tokens)
+        if (all_counted_ && counted_ > 0 && report.output_tokens >= counted_)
             report.hidden_tokens = *report.output_tokens - counted_;
         // One event a token, and one token more than events at a natural stop: that is the end token.
         if (!report.hidden_tokens && report.finish == FinishReason::kStop && report.output_tokens == events_ + 1)

@@ -51,7 +51,8 @@ bool alike(const std::vector<RequestRecord>& warm_up) {
     return ratio(tpots) <= kTpotAlike && ratio(ttfts) <= kTtftAlike;
 }
 
-/// Whether the interval of the median decode speed is narrow enough.
+}  // namespace
+
 bool narrow(const std::vector<RequestRecord>& done, double until) {
     if (static_cast<std::int64_t>(done.size()) < kMinRuns) return false;
     const Summary summary = metrics::summarize({.requests = done}, {});
@@ -59,8 +60,6 @@ bool narrow(const std::vector<RequestRecord>& done, double until) {
     return decode != nullptr && decode->interval &&
            (decode->interval->upper - decode->interval->lower) / 2.0 <= until * decode->median;
 }
-
-}  // namespace
 
 Session::Session(TargetSpec target, system::System system, Hardware hardware, Protocol protocol, Clock& clock,
                  std::function<bool()> stop)

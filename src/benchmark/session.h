@@ -31,6 +31,10 @@ struct Protocol {
 inline constexpr std::int64_t kMinRuns = 10;
 inline constexpr std::int64_t kMaxRuns = 30;
 
+/// Whether these requests are enough: at least kMinRuns, and half the interval of the median decode speed is at most
+/// `until` of it. "Nothing changed lately" would not do: that says how alike they are and not how near the truth.
+bool narrow(const std::vector<RequestRecord>& done, double until);
+
 /// What a model needed before it could be measured.
 struct Preparation {
     TargetInfo target;

@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <map>
 #include <optional>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -108,11 +109,8 @@ public:
         drop_cancelled();
         TimePoint wake = until;
         if (timer_) wake = std::min(wake, *timer_);
-        // Rounded up: waking a moment early would spin through the rest of the millisecond.
-        const auto left = std::chrono::ceil<std::chrono::milliseconds>(wake - clock_.now()).count();
-        const int wait_ms = static_cast<int>(std::clamp<long long>(left, 0, 60'000));
         std::array<epoll_event, 64> events{};
-        const int ready = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()), wait_ms);
+        const int ready = wait(events, wake);
         int running = 0;
         for (int i = 0; i < ready; ++i) {
             const epoll_event& event = events[static_cast<std::size_t>(i)];
@@ -131,6 +129,23 @@ public:
     }
 
 private:
+    /// Waits for sockets, with the full resolution of the clock where the kernel can (Linux 5.11): a request of a
+    /// timetable would be sent up to a millisecond late.
+    int wait(std::span<epoll_event> events, TimePoint until) {
+        const Ns left = std::clamp<Ns>(until - clock_.now(), Ns{0}, std::chrono::seconds(60));
+        const int most = static_cast<int>(events.size());
+        if (exact_waits_) {
+            const auto whole = std::chrono::duration_cast<std::chrono::seconds>(left);
+            const timespec time{.tv_sec = whole.count(), .tv_nsec = (left - whole).count()};
+            const int ready = ::epoll_pwait2(epoll_, events.data(), most, &time, nullptr);
+            if (ready >= 0 || errno != ENOSYS) return ready;
+            exact_waits_ = false;
+        }
+        // Rounded up: waking a moment early would spin through the rest of the millisecond.
+        const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
+        return ::epoll_wait(epoll_, events.data(), most, static_cast<int>(left_ms));
+    }
+
     void configure(Stream& stream, const HttpRequest& request) {
         CURL* easy = stream.easy = curl_easy_init();
         const auto connect_ms = std::chrono::ceil<std::chrono::milliseconds>(request.connect_timeout).count();
@@ -276,6 +291,7 @@ private:
     Clock& clock_;
     std::string ca_file_;
     int epoll_ = -1;
+    bool exact_waits_ = true;
     CURLM* multi_ = nullptr;
     std::optional<TimePoint> timer_;  // when libcurl wants to be called though no socket is ready
     std::map<StreamId, std::unique_ptr<Stream>> streams_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "metrics/checks.h"
+#include "metrics/request.h"
+#include "stats/quantile.h"
 
 namespace velollm::metrics {
 namespace {
@@ -97,6 +99,31 @@ std::optional<Struck> struck(const Run& run, const Hiccup& hiccup) {
     return std::nullopt;
 }
 
+/// What one gap between token events takes, in the middle of the requests; absent where there are none.
+std::optional<double> usual_gap_ms(const Run& run) {
+    std::vector<double> gaps;
+    for (const RequestRecord& r : run.requests)
+        if (const auto time = decode_time(r); time && r.outcome == Outcome::kOk)
+            gaps.push_back(to_ms(*time) / static_cast<double>(r.events.size() - 1));
+    if (gaps.empty()) return std::nullopt;
+    return stats::median_of(std::move(gaps));
+}
+
+/// Where naps end late, tokens are read late: few by enough to move a median, and enough to be the tail of the gaps.
+void check_naps(const Run& run, Findings& out) {
+    constexpr std::int64_t kLeastNaps = 100;  // fewer have no p99
+    const Hiccups& hiccups = run.host->hiccups;
+    const auto gap_ms = usual_gap_ms(run);
+    if (hiccups.naps < kLeastNaps || !gap_ms) return;
+    const double p99_ms = to_ms(hiccups.p99);
+    if (p99_ms <= std::max(kThresholds.hiccup_floor_ms, kThresholds.nap_share_of_gap * *gap_ms)) return;
+    add(out, "host_hiccup", Level::kNote,
+        fmt::format("one nap in a hundred of a waiting thread ended over {:.1f} ms late: so may single tokens have "
+                    "been read",
+                    p99_ms),
+        "Medians and speeds hold; don't read the high percentiles of TTFT and of the gaps.");
+}
+
 void check_hiccups(const Run& run, Findings& out) {
     for (const Hiccup& hiccup : run.host->hiccups.longest) {
         const auto hit = struck(run, hiccup);
@@ -108,6 +135,7 @@ void check_hiccups(const Run& run, Findings& out) {
             "Something held up every program for a moment: measure again, and look at the median.");
         return;  // the longest speaks for all
     }
+    check_naps(run, out);
 }
 
 }  // namespace

@@ -40,8 +40,10 @@ constexpr std::array kCodes = {
     Code{"clock_drift", "suspect", "The CPU's clock in the last third is below 97 % of that in the first."},
     Code{"on_battery", "note", "The machine runs on its battery."},
     Code{"powersave", "suspect", "A CPU governor keeps the clock low."},
-    Code{"host_hiccup", "suspect",
-         "A delay of the whole machine is over 10 % of the TTFT or decode time it fell into."},
+    Code{
+        "host_hiccup", "suspect; note",
+        "A delay of the whole machine is over 10 % of the TTFT or decode time it fell into. Note: waiting threads woke "
+        "over 1 ms and over 5 % of a gap too late (p99)."},
     Code{"client_saturated", "invalid", "This program used over 80 % of a core: it may have been the limit."},
     Code{
         "not_steady", "suspect",

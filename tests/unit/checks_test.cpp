@@ -65,6 +65,22 @@ TEST(HostChecks, AHiccupCountsByTheShareOfWhatItFellInto) {
     EXPECT_EQ(find(summarize(run, {}), "host_hiccup"), nullptr) << "after the last request";
 }
 
+TEST(HostChecks, LateNapsMakeTheTailsOfTheGapsUncertain) {
+    const auto with = [](std::int64_t naps, Ns p99, Ns gap) {
+        auto run = run_of(std::vector<RequestRecord>(3, good_request(20, 100ms, gap)));
+        run.host = HostReport{};
+        run.host->hiccups = {.naps = naps, .nap = 1ms, .p99 = p99, .max = p99};
+        const Summary summary = summarize(run, {});
+        const Finding* finding = find(summary, "host_hiccup");
+        return finding == nullptr ? std::nullopt : std::optional(finding->level);
+    };
+    EXPECT_EQ(with(100, 990us, 10ms), std::nullopt);
+    EXPECT_EQ(with(100, 1100us, 10ms), Level::kNote);
+    EXPECT_EQ(with(99, 1100us, 10ms), std::nullopt) << "so few have no p99";
+    EXPECT_EQ(with(100, 1900us, 40ms), std::nullopt) << "a twentieth of a gap is little";
+    EXPECT_EQ(with(100, 2100us, 40ms), Level::kNote);
+}
+
 TEST(HostChecks, AMachineThatWasBusyBeforeIsNamed) {
     const auto with_idle = [](double busy, double waiting) {
         return summarize(usual_run(), {.quiet = HostReport{.busy_share = busy, .memory_pressure = waiting}});

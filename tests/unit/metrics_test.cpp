@@ -87,13 +87,13 @@ TEST(RequestMetrics, TheServersSpeedIsOverOneTokenLessThanItCounts) {
 }
 
 TEST(RequestMetrics, PrefillNeedsTheCachedPartAndALongPrompt) {
-    RequestRecord r = good_request(10, 1s, 10ms);
+    RequestRecord r = good_request(10, 1250ms, 10ms);  // a quarter of a second is not the prompt's
     r.server.prompt_tokens = 808;
     r.server.prompt_eval = 1s;
     EXPECT_EQ(value_of(r, "prefill_tps").value, std::nullopt) << "the cached part is unknown";
     r.server.cached_tokens = 8;
     EXPECT_DOUBLE_EQ(number(r, "prefill_tps"), 800.0);
-    EXPECT_DOUBLE_EQ(number(r, "prefill_bound_tps"), 800.0);
+    EXPECT_DOUBLE_EQ(number(r, "prefill_bound_tps"), 640.0);
     r.server.cached_tokens = 804;
     EXPECT_EQ(value_of(r, "prefill_tps").value, std::nullopt) << "4 tokens say nothing";
 }

@@ -52,6 +52,22 @@ RequestRecord replay(const std::vector<std::string>& events) {
     return test::replay(openai_dialect(), stream(events));
 }
 
+TEST(OpenAiStream, CountsAndTimesThatCannotBeAreAbsent) {
+    const RequestRecord r = replay({content("a", R"(,"usage":{"completion_tokens":5})"),
+                                    finish("length", R"(,"usage":{"completion_tokens":-9223372036854775808})"), kDone});
+    EXPECT_EQ(r.server.output_tokens, 5);
+    EXPECT_EQ(r.server.hidden_tokens, 0);
+    const RequestRecord timed = replay(
+        {content("a"), finish("length", R"(,"timings":{"prompt_n":7,"cache_n":9223372036854775807,"prompt_ms":1e300})"),
+         kDone});
+    EXPECT_EQ(timed.server.prompt_tokens, 7);
+    EXPECT_EQ(timed.server.cached_tokens, std::nullopt);
+    EXPECT_EQ(timed.server.prompt_eval, std::nullopt);
+    const RequestRecord fewer =
+        replay({content("a", R"(,"usage":{"completion_tokens":5})"), finish("length", usage(1, 3)), kDone});
+    EXPECT_EQ(fewer.server.hidden_tokens, std::nullopt) << "fewer in all than in the events: none is hidden";
+}
+
 TEST(OpenAiStream, ARoleAndAnEmptyDeltaAreNoTokens) {
     const RequestRecord r =
         replay({delta(R"("role":"assistant","content":null)"), delta(R"("role":"assistant","content":"")"), delta(""),

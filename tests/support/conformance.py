@@ -1,0 +1,165 @@
+"""What the conformance scripts share: measuring against `velollm-mock`, comparing with its log, and the table.
+
+Counts, outcomes and findings are exact on any machine. Times are compared with the server's own log of what it wrote
+when, never with its plan: one column of bounds holds on any host, a closer one where the host was quiet (method 6.4).
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+
+from mock_server import Mock
+from velollm_cli import CliTest
+
+PLAIN = [{"dt_ms": 30}, {"dt_ms": 4, "repeat": 63}]
+BACKENDS = {"openai": ("chat", "completions"), "llamacpp": ("completion", "chat"), "ollama": ("generate", "chat")}
+
+# Bounds of the errors: (name, unit, on any host, on a quiet host).
+BOUNDS = (("TTFT median", "ms", 0.5, 0.2), ("TTFT p99", "ms", None, 1.0),
+          ("gap median", "ms", 0.05, 0.02), ("gap p90", "ms", 0.5, 0.15), ("gap p99", "ms", None, 0.5),
+          ("speed median", "%", 0.1, 0.02), ("speed max", "%", 2.0, 0.2))
+QUIET_P99_MS, QUIET_MAX_MS = 1.0, 5.0
+# A delay of the machine passes, an error of the program comes back.
+ATTEMPTS = 3
+
+HOLDS, FAILS, NOISY = "holds", "FAILS", "too noisy to judge"
+
+
+def quantile(values, p):
+    """Nearest rank."""
+    ordered = sorted(values)
+    return ordered[max(0, -(-len(ordered) * p // 100) - 1)]
+
+
+def event_stamps(record):
+    """When the server wrote each event, ns; several may have shared a write."""
+    return [write["written_ns"] for write in record["writes"] for _ in range(write["events"])]
+
+
+def tokens_of_first(record):
+    return next(write["tokens"] for write in record["writes"] if write["events"])
+
+
+def times(samples, records):
+    """{name of a bound: error} of requests against the server's log."""
+    ttft, gaps, speeds = [], [], []
+    for sample, record in zip(samples, records, strict=True):
+        seen, true = sample["event_ns"], event_stamps(record)
+        ttft.append((seen[0] - (true[0] - record["read_ns"])) / 1e6)
+        if len(seen) != len(true):
+            continue
+        gaps += [((seen[i] - seen[i - 1]) - (true[i] - true[i - 1])) / 1e6 for i in range(1, len(seen))]
+        if len(seen) > 1 and true[-1] > true[0]:
+            # The tokens are equal, so the speeds are as the times.
+            speeds.append(100.0 * ((true[-1] - true[0]) / (seen[-1] - seen[0]) - 1.0))
+    errors = {"TTFT median": statistics.median(ttft), "TTFT p99": quantile([abs(e) for e in ttft], 99)}
+    if gaps:
+        errors |= {"gap median": statistics.median(gaps), "gap p90": quantile([abs(e) for e in gaps], 90),
+                   "gap p99": quantile([abs(e) for e in gaps], 99)}
+    if speeds:
+        errors |= {"speed median": statistics.median(speeds), "speed max": max(map(abs, speeds))}
+    return errors
+
+
+def beyond(errors, column):
+    """The names of the bounds that don't hold; column 2: any host, 3: a quiet one."""
+    return [bound[0] for bound in BOUNDS
+            if bound[column] is not None and abs(errors.get(bound[0], 0.0)) > bound[column]]
+
+
+def noise(element):
+    """What made the host a noisy one while this was measured; empty where it was quiet."""
+    hiccups = element["velollm"]["host"]["hiccups"]
+    found = [f"{code} found" for code in ("background_load", "vm_steal") if code in element["velollm"]["warnings"]]
+    if hiccups["p99_ms"] >= QUIET_P99_MS or hiccups["max_ms"] >= QUIET_MAX_MS:
+        found.append(f"naps late by {hiccups['p99_ms']:.2f} ms (p99), {hiccups['max_ms']:.2f} (max)")
+    return ", ".join(found)
+
+
+class Conformance(CliTest):
+    """A test whose rows are printed as a table at the end, on standard error."""
+
+    table = []
+
+    @classmethod
+    def setUpClass(cls):
+        cls.table = []
+
+    @classmethod
+    def tearDownClass(cls):
+        print("\n| script | what | expected | got | bound | verdict |\n|---|---|---|---|---|---|", file=sys.stderr)
+        for row in cls.table:
+            print("| " + " | ".join(map(str, row)) + " |", file=sys.stderr)
+
+    # ---- Rows ----
+
+    def row(self, script, what, expected, got, bound="exact"):
+        """A row that is right when both are equal."""
+        self.table.append((script, what, expected, got, bound, HOLDS if got == expected else FAILS))
+        self.assertEqual(got, expected, f"{script}: {what}")
+
+    def within(self, script, what, expected, got, bound, unit=""):
+        """A row that is right when `got` is no further than `bound` from `expected`."""
+        good = abs(got - expected) <= bound
+        self.table.append((script, what, expected, round(got, 4), f"+-{bound} {unit}".strip(), HOLDS if good else FAILS))
+        self.assertTrue(good, f"{script}: {what}: {got} is not within {bound} of {expected}")
+
+    def time_rows(self, script, errors, noisy):
+        """The rows of the errors of times; says what doesn't hold."""
+        failed = []
+        for what, column in (("times, any host", 2), ("times, quiet host", 3)):
+            bounds = [bound for bound in BOUNDS if bound[column] is not None and bound[0] in errors]
+            got = ", ".join(f"{name} {errors[name]:+.3f} {unit}" for name, unit, *_ in bounds)
+            limits = ", ".join(f"{bound[column]:g}" for bound in bounds)
+            verdict = FAILS if beyond(errors, column) else HOLDS
+            if column == 3 and noisy:
+                verdict = f"{NOISY}: {noisy}"
+            self.table.append((script, what, "as logged", got, limits, verdict))
+            if verdict == FAILS:
+                failed += beyond(errors, column)
+        return failed
+
+    # ---- Measuring ----
+
+    def measure(self, script, backend="openai", endpoint=None, tokens=64, runs=3, warmup=1, code=(0, 5), more=()):
+        """(element of the result file, the server's records of the measured requests)."""
+        with tempfile.TemporaryDirectory() as folder:
+            mock = Mock(script, folder)
+            try:
+                endpoint = endpoint or BACKENDS[backend][0]
+                done = self.velollm("benchmark", "-b", backend, "--endpoint", endpoint, "--url",
+                                    f"http://127.0.0.1:{mock.port}", "-m", "mock:1b", "--prompt", "Say something long.",
+                                    "--max-tokens", tokens, "--runs", runs, "--warmup", warmup, "-o", self.results, *more)
+                self.assertIn(done.code, code, done)
+                truth = mock.truth()["requests"]
+            finally:
+                mock.stop()
+        return json.loads(self.results.read_text(encoding="utf-8"))[0], truth[-runs:]
+
+    def measure_times(self, name, script, *words, **more):
+        """As measure(), with the rows of the times. What doesn't hold is measured again: a delay passes."""
+        for attempt in range(1, ATTEMPTS + 1):
+            element, truth = self.measure(script, *words, **more)
+            noisy = noise(element)
+            errors = times(self.samples(element), truth)
+            bad = beyond(errors, 2) or (beyond(errors, 3) if not noisy else [])
+            if not bad or attempt == ATTEMPTS:
+                break
+        failed = self.time_rows(name, errors, noisy)
+        self.assertEqual(failed, [], f"{name}: {errors} after {attempt} attempts")
+        return element, truth
+
+    # ---- Reading a result ----
+
+    def samples(self, element):
+        return element["velollm"]["samples"]
+
+    def tokens_of(self, element):
+        return [sample.get("output_tokens") for sample in self.samples(element)]
+
+    def events_of(self, element):
+        return [len(sample["event_ns"]) for sample in self.samples(element)]
+
+    def warnings(self, element):
+        return set(element["velollm"]["warnings"])
