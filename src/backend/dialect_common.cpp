@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/dialect.h"
+#include "backend/event_fields.h"
 #include "base/text.h"
 
 namespace velollm::backend {
@@ -55,21 +56,21 @@ std::string error_text(std::string_view body) {
     return base::one_line(text);
 }
 
-void read_llama_timings(const wire::JsonReader& json, ServerReport& report) {
-    const auto milliseconds = [&](std::string_view pointer) -> std::optional<Ns> {
-        const auto ms = json.number(pointer);  // a double
+void read_llama_timings(wire::EventReader& json, ServerReport& report) {
+    const auto milliseconds = [&](EventField field) -> std::optional<Ns> {
+        const auto ms = json.number(field);  // a double
         if (!ms) return std::nullopt;
         return std::chrono::duration_cast<Ns>(std::chrono::duration<double, std::milli>(*ms));
     };
-    const auto evaluated = json.integer("/timings/prompt_n");
+    const auto evaluated = json.integer(kTimingsPromptTokens);
     if (!evaluated) return;
-    report.cached_tokens = json.integer("/timings/cache_n");
+    report.cached_tokens = json.integer(kTimingsCachedTokens);
     if (!report.prompt_tokens) report.prompt_tokens = *evaluated + report.cached_tokens.value_or(0);
-    if (!report.output_tokens) report.output_tokens = json.integer("/timings/predicted_n");
-    report.prompt_eval = milliseconds("/timings/prompt_ms");
-    report.eval = milliseconds("/timings/predicted_ms");
-    report.draft_tokens = json.integer("/timings/draft_n");
-    report.accepted_tokens = json.integer("/timings/draft_n_accepted");
+    if (!report.output_tokens) report.output_tokens = json.integer(kTimingsTokens);
+    report.prompt_eval = milliseconds(kTimingsPromptMs);
+    report.eval = milliseconds(kTimingsMs);
+    report.draft_tokens = json.integer(kTimingsDrafted);
+    report.accepted_tokens = json.integer(kTimingsAccepted);
 }
 
 namespace {

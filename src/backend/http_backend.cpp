@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "backend/event_fields.h"
 #include "base/text.h"
 #include "wire/ndjson.h"
 #include "wire/sse.h"
@@ -34,8 +35,8 @@ void replace_parts(ServerReport& report, const ServerReport& later) {
 /// One reply on its way in. Reads events, tells the sink, and at the end says how it went.
 class Reply final : public http::ByteSink {
 public:
-    Reply(const Dialect& dialect, const Target& target, RequestId id, TokenSink& sink)
-        : dialect_(dialect), target_(target), id_(id), sink_(sink) {}
+    Reply(const Dialect& dialect, const Target& target, wire::EventReader& events, RequestId id, TokenSink& sink)
+        : dialect_(dialect), target_(target), json_(events), id_(id), sink_(sink) {}
 
     void on_sending(http::StreamId, TimePoint at, std::optional<Ns> connecting) override {
         sink_.on_sent(id_, at, connecting);
@@ -142,13 +143,13 @@ private:
 
     const Dialect& dialect_;
     const Target& target_;
+    wire::EventReader& json_;
     RequestId id_;
     TokenSink& sink_;
     int status_ = 0;
     std::string refusal_body_;
     wire::NdjsonSplitter ndjson_;
     wire::SseSplitter sse_;
-    wire::JsonReader json_;
     bool any_token_ = false;
     std::int64_t counted_ = 0;  // tokens in the events so far, where the server keeps count
     std::int64_t events_ = 0;   // that carried tokens
@@ -183,7 +184,7 @@ public:
     Result<void> unload() override { return dialect_.unload(target_, ask()); }
 
     void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
-        auto reply = std::make_unique<Reply>(dialect_, target_, id, sink);
+        auto reply = std::make_unique<Reply>(dialect_, target_, events_, id, sink);
         http::HttpRequest request = dialect_.generate(target_, prompt);
         request.once = true;
         const http::StreamId stream = transport_->start(request, *reply);
@@ -215,6 +216,7 @@ private:
     std::unique_ptr<http::HttpTransport> transport_;
     Clock& clock_;
     std::function<bool()> stop_;
+    wire::EventReader events_{kEventFields};  // of all streams: their events are alike
     std::map<RequestId, Open> open_;
 };
 
