@@ -64,6 +64,7 @@ private:
     struct Connection {
         int fd = -1;
         RawRequest* request = nullptr;
+        bool ended = false;  ///< its last answer is complete: the server may close
         std::array<char, 7> tail{};
     };
 
@@ -91,6 +92,7 @@ private:
     void send_next(Connection& connection, PromptText prompt) {
         connection.request = &requests[static_cast<std::size_t>(next_)];
         connection.request->id = next_;
+        connection.ended = false;
         const std::string body = fmt::format(
             R"({{"model":"mock","messages":[{{"role":"user","content":"{}"}}],"max_tokens":64,"stream":true,)"
             R"("stream_options":{{"include_usage":true}}}})",
@@ -108,7 +110,7 @@ private:
         const ssize_t got = ::recv(connection.fd, buffer_.data(), buffer_.size(), MSG_DONTWAIT);
         const std::int64_t at = now_ns();
         if (got <= 0) {
-            ++failed;
+            if (!connection.ended) ++failed;
             ::epoll_ctl(epoll_, EPOLL_CTL_DEL, connection.fd, nullptr);
             return false;
         }
@@ -122,7 +124,7 @@ private:
         const std::size_t keep = std::min(size, connection.tail.size());
         std::memmove(connection.tail.data(), connection.tail.data() + keep, connection.tail.size() - keep);
         std::memcpy(connection.tail.data() + connection.tail.size() - keep, text.data() + size - keep, keep);
-        return std::string_view(connection.tail.data(), connection.tail.size()) == "\r\n0\r\n\r\n";
+        return connection.ended = std::string_view(connection.tail.data(), connection.tail.size()) == "\r\n0\r\n\r\n";
     }
 
     int port_;

@@ -3,8 +3,8 @@
 //
 //   stream_bench [ROUNDS] [SCENARIO...]      one, watch, load, rate, many; all by default
 //
-// Prints figures and judges none. Errors are what the client says minus what the server's own stamps say. As many
-// descriptors are needed as there are streams: ulimit -n.
+// "rate" reads from a server that sends prepared bytes. Prints figures and judges none. Errors are what the client says
+// minus what the server's own stamps say. As many descriptors are needed as there are streams: ulimit -n.
 
 #include <fmt/core.h>
 #include <sys/resource.h>
@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -21,6 +22,7 @@
 #include <vector>
 
 #include "backend/http_backend.h"
+#include "blast_server.h"
 #include "hardware/telemetry.h"
 #include "http/curl_transport.h"
 #include "load/engine.h"
@@ -43,7 +45,7 @@ struct Scenario {
     int requests = 1;
     bool paired = false;   ///< errors per request; else of the quantiles
     bool watched = false;  ///< with the watch over the machine, as a benchmark runs
-    bool compact = false;  ///< too many events to compare them one by one
+    bool compact = false;  ///< too many events to compare them one by one: only their number and the time
 };
 
 /// A request as one side saw it, in ns of the steady clock.
@@ -67,6 +69,8 @@ struct Figures {
     double late_p50 = 0;  ///< of arrivals: client's stamp minus the server's
     double late_p99 = 0;
     double open = 0;
+    double lag_p50 = 0;  ///< by the kernel's own stamps
+    double lag_p99 = 0;
 };
 
 // ---- Files between the processes: plain numbers ----
@@ -92,7 +96,6 @@ void put_all(std::FILE* out, const std::vector<Seen>& all) {
 
 std::map<std::int64_t, Seen> take_all(std::FILE* in) {
     std::map<std::int64_t, Seen> all;
-    std::rewind(in);
     for (std::int64_t id = take(in); id >= 0; id = take(in)) {
         Seen seen{.id = id, .sent = take(in), .events = {}};
         seen.events.resize(static_cast<std::size_t>(take(in)));
@@ -122,7 +125,7 @@ std::string prompt_text(int id) {
 }
 
 /// The client under test. Returns the number of requests that failed.
-int run_velollm(const Scenario& scenario, int port, int server, std::vector<Seen>& all, double& chunks) {
+int run_velollm(const Scenario& scenario, int port, int server, std::vector<Seen>& all, double& chunks, ReadLag& lag) {
     system::SteadyClock clock;
     backend::Target target{.spec = {.backend = "openai", .model = "mock", .endpoint = "chat"}};
     target.base = wire::parse_url(fmt::format("http://127.0.0.1:{}/v1", port), 0).value();
@@ -138,6 +141,7 @@ int run_velollm(const Scenario& scenario, int port, int server, std::vector<Seen
     const Run run = load::run_load(load::closed_loop(prompts.size(), scenario.streams), prompts, *backend, clock,
                                    std::chrono::seconds(60), {});
     if (watch) watch->report();
+    if (run.client.reads && run.client.reads->lag) lag = *run.client.reads->lag;
     int failed = 0;
     for (const RequestRecord& r : run.requests) {
         failed += r.outcome == Outcome::kOk ? 0 : 1;
@@ -176,9 +180,10 @@ rusage in_child(const Scenario& scenario, bool raw, int port, int server, std::F
         ::setpriority(PRIO_PROCESS, 0, -10);
         std::vector<Seen> all;
         double chunks = 0;
+        ReadLag lag;
         const double begin = now_s();
         const int failed =
-            raw ? run_raw(scenario, port, all, chunks) : run_velollm(scenario, port, server, all, chunks);
+            raw ? run_raw(scenario, port, all, chunks) : run_velollm(scenario, port, server, all, chunks, lag);
         put(out, static_cast<std::int64_t>((now_s() - begin) * 1e9));
         put(out, static_cast<std::int64_t>(chunks));
         put(out, failed);
@@ -186,6 +191,8 @@ rusage in_child(const Scenario& scenario, bool raw, int port, int server, std::F
         ::getrusage(RUSAGE_SELF, &usage);
         put(out, static_cast<std::int64_t>((seconds(usage.ru_utime) + seconds(usage.ru_stime)) * 1e9));
         put(out, usage.ru_maxrss);
+        put(out, lag.p50.count());
+        put(out, lag.p99.count());
         put_all(out, all);
         std::_Exit(0);
     }
@@ -253,9 +260,41 @@ void compare(const Scenario& scenario, const std::map<std::int64_t, Seen>& truth
     out.open = most_open(truth);
 }
 
+/// What the client's process left behind.
+std::map<std::int64_t, Seen> take_figures(std::FILE* saw, Figures& out) {
+    std::rewind(saw);
+    out.wall = static_cast<double>(take(saw)) / 1e9;
+    out.chunks = static_cast<double>(take(saw));
+    out.failed = static_cast<double>(take(saw));
+    out.cpu = static_cast<double>(take(saw)) / 1e9;
+    out.mib = static_cast<double>(take(saw)) / 1024.0;
+    out.lag_p50 = static_cast<double>(take(saw)) / 1e6;
+    out.lag_p99 = static_cast<double>(take(saw)) / 1e6;
+    return take_all(saw);
+}
+
+Figures measure_rate(const Scenario& scenario, bool raw) {
+    constexpr int kEvents = 500'224;  // a multiple of the server's block
+    const bench::BlastServer server(kEvents, scenario.streams);
+    std::FILE* saw = std::tmpfile();
+    const pid_t child = ::fork();
+    if (child == 0) {
+        server.run();
+        std::_Exit(0);
+    }
+    in_child(scenario, raw, server.port(), child, saw);
+    ::kill(child, SIGTERM);
+    ::waitpid(child, nullptr, 0);
+    Figures out;
+    take_figures(saw, out);
+    std::fclose(saw);
+    return out;
+}
+
 std::optional<Figures> measure(const Scenario& scenario, bool raw) {
+    if (scenario.compact) return measure_rate(scenario, raw);
     auto program = serde::read_mock_script(scenario.script, scenario.name);
-    auto server = mock::Server::open(std::move(*program), {.compact = scenario.compact});
+    auto server = mock::Server::open(std::move(*program));
     std::FILE* truth = std::tmpfile();
     std::FILE* saw = std::tmpfile();
     if (!server || truth == nullptr || saw == nullptr) return std::nullopt;
@@ -268,20 +307,9 @@ std::optional<Figures> measure(const Scenario& scenario, bool raw) {
     (*server)->stop();
     ::waitpid(child, nullptr, 0);
     Figures out;
-    std::rewind(saw);
-    out.wall = static_cast<double>(take(saw)) / 1e9;
-    out.chunks = static_cast<double>(take(saw));
-    out.failed = static_cast<double>(take(saw));
-    out.cpu = static_cast<double>(take(saw)) / 1e9;
-    out.mib = static_cast<double>(take(saw)) / 1024.0;
-    std::map<std::int64_t, Seen> requests;
-    for (std::int64_t id = take(saw); id >= 0; id = take(saw)) {
-        Seen seen{.id = id, .sent = take(saw), .events = {}};
-        seen.events.resize(static_cast<std::size_t>(take(saw)));
-        for (std::int64_t& at : seen.events) at = take(saw);
-        requests.emplace(id, std::move(seen));
-    }
-    if (!scenario.compact) compare(scenario, take_all(truth), requests, out);
+    const std::map<std::int64_t, Seen> requests = take_figures(saw, out);
+    std::rewind(truth);
+    compare(scenario, take_all(truth), requests, out);
     std::fclose(truth);
     std::fclose(saw);
     return out;
@@ -304,6 +332,8 @@ constexpr Row kRows[] = {
     {"decode speed error, %", [](const Figures& f) { return f.speed_percent; }, "one 0.02", false},
     {"stamp later than the write p50, ms", [](const Figures& f) { return f.late_p50; }, "", false},
     {"stamp later than the write p99, ms", [](const Figures& f) { return f.late_p99; }, "", false},
+    {"read lag by the kernel p50, ms", [](const Figures& f) { return f.lag_p50; }, "", true},
+    {"read lag by the kernel p99, ms", [](const Figures& f) { return f.lag_p99; }, "", true},
     {"open at once", [](const Figures& f) { return f.open; }, "load 512, many 10000", false},
     {"failed or not comparable", [](const Figures& f) { return f.failed; }, "0", true},
     {"chunks/s", [](const Figures& f) { return f.chunks / f.wall; }, "rate 2000000", true},
@@ -354,7 +384,7 @@ int main(int argc, char** argv) {
         {"one", R"({"steps": [{"dt_ms": 80}, {"dt_ms": 10, "repeat": 63}]})", 1, 20, true},
         {"watch", R"({"steps": [{"dt_ms": 80}, {"dt_ms": 10, "repeat": 63}]})", 1, 20, true, true},
         {"load", R"({"steps": [{"dt_ms": 200}, {"dt_ms": 20, "repeat": 63}]})", 512, 1024},
-        {"rate", R"({"steps": [{"repeat": 250000}]})", 8, 8, false, false, true},
+        {"rate", "", 8, 8, false, false, true},
         {"many", R"({"steps": [{"dt_ms": 200, "repeat": 100}]})", 10'000, 10'000},
     };
     for (const Scenario& scenario : scenarios) {

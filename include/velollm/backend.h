@@ -105,6 +105,22 @@ struct TargetInfo {
     std::vector<std::string> notes;               ///< one line each, for the reader
 };
 
+/// How long bytes had lain in the kernel when they were read, by the kernel's own stamps, in a sample of the reads.
+struct ReadLag {
+    std::int64_t samples = 0;
+    Ns p50{};
+    Ns p99{};
+    Ns max{};
+};
+
+/// How answers came in over a network.
+struct ReadHealth {
+    std::int64_t reads = 0;
+    std::int64_t events = 0;     ///< with tokens or without
+    std::int64_t coalesced = 0;  ///< of them, in one read with the event before: they share its stamp
+    std::optional<ReadLag> lag;  ///< absent where the kernel doesn't say
+};
+
 /// An engine that streams tokens. One thread uses it.
 struct Backend {
     virtual ~Backend() = default;
@@ -120,6 +136,8 @@ struct Backend {
     virtual void cancel(RequestId) = 0;
     /// Works, or waits for something to happen, until `until` at the latest. The only place that waits.
     virtual void poll(TimePoint until) = 0;
+    /// How reading went since the last time this was asked. Nothing where no network is in between.
+    virtual std::optional<ReadHealth> take_read_health() { return std::nullopt; }
 };
 
 }  // namespace velollm

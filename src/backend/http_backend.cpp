@@ -3,8 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <map>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
 #include "backend/event_fields.h"
 #include "base/text.h"
@@ -32,11 +33,19 @@ void replace_parts(ServerReport& report, const ServerReport& later) {
     if (later.finish != FinishReason::kUnknown) report.finish = later.finish;
 }
 
+/// What all replies of a backend use.
+struct Shared {
+    wire::EventReader events{kEventFields};  // their events are alike
+    std::int64_t event_count = 0;
+    std::int64_t coalesced = 0;
+    std::vector<RequestId> ended;
+};
+
 /// One reply on its way in. Reads events, tells the sink, and at the end says how it went.
 class Reply final : public http::ByteSink {
 public:
-    Reply(const Dialect& dialect, const Target& target, wire::EventReader& events, RequestId id, TokenSink& sink)
-        : dialect_(dialect), target_(target), json_(events), id_(id), sink_(sink) {}
+    Reply(const Dialect& dialect, const Target& target, Shared& shared, RequestId id, TokenSink& sink)
+        : dialect_(dialect), target_(target), json_(shared.events), shared_(shared), id_(id), sink_(sink) {}
 
     void on_sending(http::StreamId, TimePoint at, std::optional<Ns> connecting) override {
         sink_.on_sent(id_, at, connecting);
@@ -68,14 +77,14 @@ public:
         final_ = final_ || (text_ended_ && !stream_error_);
         // The server's own end is the end; the connection's comes a little later.
         sink_.on_done(id_, final_ ? final_at_ : at, judge(end));
-        ended_ = true;
+        shared_.ended.push_back(id_);
     }
-
-    bool ended() const { return ended_; }
 
 private:
     void read(std::string_view json, TimePoint at) {
         if (final_ || stream_error_) return;
+        ++shared_.event_count;
+        if (std::exchange(last_read_, at) == at) ++shared_.coalesced;
         if (json == "[DONE]") {
             final_ = true;
             return;
@@ -144,6 +153,7 @@ private:
     const Dialect& dialect_;
     const Target& target_;
     wire::EventReader& json_;
+    Shared& shared_;
     RequestId id_;
     TokenSink& sink_;
     int status_ = 0;
@@ -159,7 +169,7 @@ private:
     TimePoint final_at_{};
     ServerReport report_;
     std::optional<std::string> stream_error_;
-    bool ended_ = false;
+    TimePoint last_read_{};
 };
 
 class HttpBackend final : public Backend {
@@ -184,7 +194,7 @@ public:
     Result<void> unload() override { return dialect_.unload(target_, ask()); }
 
     void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
-        auto reply = std::make_unique<Reply>(dialect_, target_, events_, id, sink);
+        auto reply = std::make_unique<Reply>(dialect_, target_, shared_, id, sink);
         http::HttpRequest request = dialect_.generate(target_, prompt);
         request.once = true;
         const http::StreamId stream = transport_->start(request, *reply);
@@ -200,7 +210,16 @@ public:
 
     void poll(TimePoint until) override {
         transport_->poll(until);
-        std::erase_if(open_, [](const auto& entry) { return entry.second.reply->ended(); });
+        for (const RequestId id : shared_.ended) open_.erase(id);
+        shared_.ended.clear();
+    }
+
+    std::optional<ReadHealth> take_read_health() override {
+        const http::TransportHealth health = transport_->take_health();
+        return ReadHealth{.reads = health.reads,
+                          .events = std::exchange(shared_.event_count, 0),
+                          .coalesced = std::exchange(shared_.coalesced, 0),
+                          .lag = health.lag};
     }
 
 private:
@@ -216,8 +235,8 @@ private:
     std::unique_ptr<http::HttpTransport> transport_;
     Clock& clock_;
     std::function<bool()> stop_;
-    wire::EventReader events_{kEventFields};  // of all streams: their events are alike
-    std::map<RequestId, Open> open_;
+    Shared shared_;
+    std::unordered_map<RequestId, Open> open_;
 };
 
 }  // namespace
