@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <set>
 #include <utility>
 
@@ -54,10 +55,21 @@ Distribution describe(const std::vector<double>& sorted) {
             .severe_outliers = outliers.severe};
 }
 
+/// Large runs are sorted two dozen times: the memory for it is taken once.
+struct Memory {
+    std::vector<double> sorted;
+    std::vector<std::uint64_t> keys;
+
+    const std::vector<double>& sorted_copy(const std::vector<double>& values) {
+        sorted.assign(values.begin(), values.end());
+        stats::sort_values(sorted, keys);
+        return sorted;
+    }
+};
+
 /// Values of requests, in the order these were sent.
-Distribution distribution(std::vector<double> values) {
-    std::vector<double> sorted = values;
-    stats::sort_values(sorted);
+Distribution distribution(std::vector<double> values, Memory& memory) {
+    const std::vector<double>& sorted = memory.sorted_copy(values);
     Distribution out = describe(sorted);
     auto worth = sorted.size();
     if (const double n = stats::effective_n(values);
@@ -89,9 +101,8 @@ Distribution distribution(std::vector<double> values) {
 }
 
 /// Values pooled over the tokens of requests: what is independent is the request.
-Distribution pooled_distribution(const stats::Clusters& requests) {
-    std::vector<double> sorted = requests.values;
-    stats::sort_values(sorted);
+Distribution pooled_distribution(const stats::Clusters& requests, Memory& memory) {
+    const std::vector<double>& sorted = memory.sorted_copy(requests.values);
     Distribution out = describe(sorted);
     if (const auto interval = stats::clustered_interval(requests, sorted, 0.5))
         out.interval = Interval{interval->lower, interval->upper, kConfidence};
@@ -110,6 +121,9 @@ Distribution pooled_distribution(const stats::Clusters& requests) {
 
 stats::Clusters pool(const Metric& metric, const Run& run, const std::vector<std::size_t>& samples) {
     stats::Clusters out;
+    std::size_t events = 0;
+    for (const std::size_t i : samples) events += run.requests[i].events.size();
+    out.values.reserve(events);
     out.ends.reserve(samples.size());
     for (const std::size_t i : samples) {
         metric.pooled(run.requests[i], out.values);
@@ -127,6 +141,8 @@ std::vector<MetricSummary> summarize_metrics(const Run& run, const std::vector<s
         out.push_back(
             {.key = std::string(metric.key), .values = {}, .absent = samples.empty() ? "no valid request" : ""});
     std::vector<std::vector<double>> values(table.size());
+    for (std::size_t m = 0; m < table.size(); ++m)
+        if (table[m].pooled == nullptr) values[m].reserve(samples.size());
     for (std::size_t begin = 0; begin < samples.size(); begin += kAtOnce) {
         const std::size_t end = std::min(begin + kAtOnce, samples.size());
         for (std::size_t m = 0; m < table.size(); ++m) {
@@ -137,11 +153,12 @@ std::vector<MetricSummary> summarize_metrics(const Run& run, const std::vector<s
             }
         }
     }
+    Memory memory;
     for (std::size_t m = 0; m < table.size(); ++m) {
-        if (!values[m].empty()) out[m].values = distribution(std::move(values[m]));
+        if (!values[m].empty()) out[m].values = distribution(std::move(values[m]), memory);
         if (table[m].pooled != nullptr) {
             const stats::Clusters pooled = pool(table[m], run, samples);
-            if (!pooled.values.empty()) out[m].values = pooled_distribution(pooled);
+            if (!pooled.values.empty()) out[m].values = pooled_distribution(pooled, memory);
         }
         if (out[m].values) out[m].absent.clear();
     }

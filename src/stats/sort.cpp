@@ -31,12 +31,17 @@ std::size_t digit(std::uint64_t key, unsigned number) {
 }  // namespace
 
 void sort_values(std::vector<double>& values) {
+    std::vector<std::uint64_t> memory;
+    sort_values(values, memory);
+}
+
+void sort_values(std::vector<double>& values, std::vector<std::uint64_t>& keys) {
     if (values.size() < kWorthIt) {
         std::sort(values.begin(), values.end());
         return;
     }
     // Least significant digit first; each pass keeps the order of the one before.
-    std::vector<std::uint64_t> keys(values.size());
+    if (keys.size() < values.size()) keys.resize(values.size());
     std::vector<std::array<std::size_t, kValues>> counts(kDigits);
     for (std::size_t i = 0; i < values.size(); ++i) {
         keys[i] = to_key(values[i]);
