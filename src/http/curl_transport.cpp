@@ -59,6 +59,7 @@ struct Stream {
     std::array<char, CURL_ERROR_SIZE> error{};
     bool status_told = false;
     bool once = false;
+    bool fresh = false;
     bool sent = false;
     ReadStamp read;
 };
@@ -117,6 +118,7 @@ public:
         stream.sink = &sink;
         stream.body = request.body;
         stream.once = request.once;
+        stream.fresh = request.fresh;
         configure(stream, request);
         streams_.emplace(stream.id, std::move(owned));
         curl_multi_add_handle(multi_, stream.easy);
@@ -207,7 +209,9 @@ private:
         const auto connect_ms = std::chrono::ceil<std::chrono::milliseconds>(request.connect_timeout).count();
         curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
         curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect_ms));
-        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request.fresh ? 1L : 0L);
+        // Where none can be kept, libcurl needn't look through all of the open ones for it.
+        const bool none_kept = kept_connections_ == 0;
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request.fresh || none_kept ? 1L : 0L);
         curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, request.fresh ? 1L : 0L);
         curl_easy_setopt(easy, CURLOPT_PROXY, on_this_machine(request.url) ? "" : nullptr);
         for (const std::string& line : request.headers)
@@ -260,6 +264,7 @@ private:
             if (code != CURLE_OK)
                 end.detail = base::one_line(stream.error[0] != '\0' ? stream.error.data() : curl_easy_strerror(code));
             if (code == CURLE_ABORTED_BY_CALLBACK) end.detail = "the kept connection broke before the answer began";
+            if (!stream.fresh) ++kept_connections_;
             ByteSink* sink = stream.sink;
             const StreamId id = stream.id;
             release(id);
@@ -318,8 +323,10 @@ private:
         // libcurl sends again on a fresh connection when a kept one breaks before the answer. That would hide a
         // failure.
         if (std::exchange(stream.sent, true) && stream.once) return CURL_PREREQFUNC_ABORT;
-        if (stream.sink != nullptr)
-            stream.sink->on_sending(stream.id, stream.owner->clock_.now(), connecting_time(stream.easy));
+        const auto connecting = connecting_time(stream.easy);
+        std::size_t& kept = stream.owner->kept_connections_;
+        if (!connecting && kept > 0) --kept;
+        if (stream.sink != nullptr) stream.sink->on_sending(stream.id, stream.owner->clock_.now(), connecting);
         return CURL_PREREQFUNC_OK;
     }
 
@@ -358,6 +365,7 @@ private:
     std::array<epoll_event, 256> events_{};
     bool exact_waits_ = true;
     std::uint64_t wake_ups_ = 0;
+    std::size_t kept_connections_ = 0;  // that may be idle: every one that is comes from an exchange that ended
     std::int64_t reads_ = 0;
     ReadLagSampler lag_{system::time_waiting};
     StreamId last_id_ = 0;

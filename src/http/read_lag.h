@@ -12,7 +12,7 @@
 namespace velollm::http {
 
 /// How long bytes lie in the kernel before they are read, by the kernel's own stamps. Looks at a few reads only: at
-/// most 200 a second, and half as often each time that its memory is full.
+/// most 50 a second, and half as often each time that its memory is full.
 class ReadLagSampler {
 public:
     /// `waiting` says how long the oldest bytes of a socket have waited; a test gives its own.
@@ -33,7 +33,7 @@ private:
     std::size_t turn_ = 0;
     int in_vain_ = 0;  // looks without an answer before the first one
 
-    static constexpr Ns kShortest = std::chrono::milliseconds(5);
+    static constexpr Ns kShortest = std::chrono::milliseconds(20);
 };
 
 }  // namespace velollm::http
