@@ -15,6 +15,8 @@
 #include "serde/mock_script.h"
 #include "support/trace.h"
 #include "system/socket_stamp.h"
+#include "system/system.h"
+#include "wire/url.h"
 
 namespace velollm::http {
 namespace read_health_test {
