@@ -115,6 +115,22 @@ struct PathTimes {
     std::optional<Ns> tokenize;    ///< turning the prompt into tokens, beyond the round trip
 };
 
+/// How long bytes had lain in the kernel when they were read, by the kernel's own stamps, in a sample of the reads.
+struct ReadLag {
+    std::int64_t samples = 0;
+    Ns p50{};
+    Ns p99{};
+    Ns max{};
+};
+
+/// How answers came in over a network.
+struct ReadHealth {
+    std::int64_t reads = 0;
+    std::int64_t events = 0;     ///< with tokens or without
+    std::int64_t coalesced = 0;  ///< of them, in one read with the event before: they share its stamp
+    std::optional<ReadLag> lag;  ///< absent where the kernel doesn't say
+};
+
 /// An engine that streams tokens. One thread uses it.
 struct Backend {
     virtual ~Backend() = default;
@@ -132,6 +148,8 @@ struct Backend {
     virtual void poll(TimePoint until) = 0;
     /// Makes such calls, a few of each. Only between requests.
     virtual PathTimes path_times(const Prompt&) { return {}; }
+    /// How reading went since the last time this was asked. Nothing where no network is in between.
+    virtual std::optional<ReadHealth> take_read_health() { return std::nullopt; }
 };
 
 }  // namespace velollm

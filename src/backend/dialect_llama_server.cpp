@@ -2,6 +2,7 @@
 
 #include "backend/chat_template.h"
 #include "backend/dialect.h"
+#include "backend/event_fields.h"
 #include "base/json_writer.h"
 #include "base/text.h"
 
@@ -11,6 +12,7 @@ namespace {
 using http::Caller;
 using http::HttpRequest;
 using http::HttpResponse;
+using wire::EventReader;
 using wire::JsonReader;
 
 constexpr const char* kName = "llama-server";
@@ -46,31 +48,31 @@ HttpRequest generate_chat(const Target& target, const Prompt& prompt) {
     return request;
 }
 
-ServerReport final_report(const JsonReader& json) {
+ServerReport final_report(EventReader& json) {
     ServerReport report;
-    report.prompt_tokens = json.integer("/tokens_evaluated");
+    report.prompt_tokens = json.integer(kTokensEvaluated);
     read_llama_timings(json, report);
-    const std::string_view stop = json.text("/stop_type").value_or("");
+    const std::string_view stop = json.text(kStopType).value_or("");
     report.finish = stop == "limit"                   ? FinishReason::kLength
                     : stop == "eos" || stop == "word" ? FinishReason::kStop
                                                       : FinishReason::kUnknown;
-    report.prompt_truncated = json.boolean("/truncated").value_or(false) && stop != "limit";
+    report.prompt_truncated = json.boolean(kTruncated).value_or(false) && stop != "limit";
     return report;
 }
 
-void read_event(const JsonReader& json, EventMeaning& meaning) {
-    if (json.has("/error")) {
-        meaning.error = json.json("").value_or("");
+void read_event(EventReader& json, EventMeaning& meaning) {
+    if (json.has(kError)) {
+        meaning.error = json.json().value_or("");
         return;
     }
-    const bool final = json.boolean("/stop").value_or(false);
+    const bool final = json.boolean(kStop).value_or(false);
     // A progress report on the prompt carries a token id of 0 and no token; the last event repeats what was there.
-    if (!final && !json.has("/prompt_progress")) {
-        const std::string_view content = json.text("/content").value_or("");
-        if (!content.empty() || json.size("/tokens").value_or(0) > 0) {
+    if (!final && !json.has(kPromptProgress)) {
+        const std::string_view content = json.text(kContent).value_or("");
+        if (!content.empty() || json.size(kTokens).value_or(0) > 0) {
             meaning.tokens = TokenEvent{.kind = TokenKind::kContent, .text = content, .tokens = {}};
             // Ids can't be counted: half characters are held back, and the event that frees them has the last id only.
-            meaning.running_tokens = json.integer("/tokens_predicted");
+            meaning.running_tokens = json.integer(kTokensPredicted);
         }
     }
     if (final) {

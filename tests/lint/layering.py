@@ -47,6 +47,7 @@ SYSTEM = {
     "netinet/in.h": {"system", "mock"},
     "netinet/tcp.h": {"mock"},
     "arpa/inet.h": {"mock"},
+    "linux/net_tstamp.h": {"system"},
     "sys/utsname.h": {"hardware"},
     "sched.h": {"hardware"},
     "pthread.h": {"system"},
