@@ -93,6 +93,7 @@ public:
     void cancel(RequestId id) override { inner_->cancel(id); }
     void poll(TimePoint until) override { inner_->poll(until); }
     PathTimes path_times(const Prompt& prompt) override { return inner_->path_times(prompt); }
+    std::optional<ReadHealth> take_read_health() override { return inner_->take_read_health(); }
 
 private:
     Result<void> start_server() {

@@ -40,6 +40,10 @@ Result<Loading> load_model(Backend& backend, const std::string& file, bool reloa
         if (const auto done = backend.unload(); !done) return done.error();
         if (const auto done = load_once(backend, file, out); !done) return done.error();
     }
+    if (out.loaded.was_resident == true) {
+        out.resident = out.loaded.took;
+        return out;
+    }
     // The next answer to the same question is that of a model in memory; it must not hide how the load went.
     const LoadedModel loaded = out.loaded;
     auto again = backend.load();

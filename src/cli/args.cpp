@@ -290,7 +290,7 @@ Result<void> take_backends(Parser& parser) {
         const std::string name(base::trim(word));
         if (std::find(known.begin(), known.end(), name) == known.end())
             return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", name),
-                         "Known are ollama, llamacpp, openai and embedded."};
+                         "Known are ollama, llamacpp, openai and embedded. See: velollm benchmark --help"};
         if (std::find(names.begin(), names.end(), name) != names.end())
             return Error{ErrorCode::kUsage, fmt::format("-b names {} twice", name), "Once is enough."};
         names.push_back(name);

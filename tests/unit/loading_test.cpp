@@ -69,6 +69,7 @@ TEST(Loading, AModelThatWasInMemoryHasNoLoadTime) {
     EXPECT_TRUE(loading->loads.empty());
     EXPECT_EQ(loading->resident, 1ms);
     EXPECT_EQ(loading->loaded.was_resident, true);
+    EXPECT_EQ(backend.loads, 1);
 }
 
 TEST(Loading, AReloadOfAFileThatWeMayDropIsColdFirstAndWarmThen) {
