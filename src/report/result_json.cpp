@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/json_writer.h"
+#include "base/packed.h"
 #include "base/text.h"
 #include "metrics/table.h"
 #include "metrics/waterfall.h"
@@ -214,6 +215,19 @@ void write_workload(JsonWriter& json, const Context& context, const BenchmarkRes
     json.end_object();
 }
 
+/// Above so many events in a result, their times are packed: a million would be 11 MB of digits.
+constexpr std::size_t kMostEventsInDigits = 50'000;
+
+void write_packed_events(JsonWriter& json, const RequestRecord& record) {
+    std::vector<std::int64_t> times;
+    std::vector<std::int64_t> tokens;
+    for (const TokenStamp& event : record.events) {
+        times.push_back(event.at.count());
+        tokens.push_back(event.tokens.value_or(-1));
+    }
+    json.field("event_ns_packed", base::pack(times)).field("event_tokens_packed", base::pack(tokens));
+}
+
 void write_events(JsonWriter& json, const RequestRecord& record) {
     JsonWriter times;
     times.begin_array();
@@ -228,7 +242,7 @@ void write_events(JsonWriter& json, const RequestRecord& record) {
     json.key("event_tokens").raw(tokens.end_array().text());
 }
 
-void write_sample(JsonWriter& json, const RequestRecord& record, bool counted) {
+void write_sample(JsonWriter& json, const RequestRecord& record, bool counted, bool packed) {
     json.begin_object();
     json.field("outcome", outcome_name(record.outcome)).field("counted", counted);
     if (!record.error.message.empty()) json.field("error", record.error.message);
@@ -250,15 +264,19 @@ void write_sample(JsonWriter& json, const RequestRecord& record, bool counted) {
     write_optional_ns(json, "server_total_ns", server.total);
     json.field("finish", finish_name(server.finish)).field("nonce", record.nonce);
     json.field("text_bytes", record.text_bytes).field("text_hash", fmt::format("{:016x}", record.text_hash));
-    write_events(json, record);
+    packed ? write_packed_events(json, record) : write_events(json, record);
     json.end_object();
 }
 
 void write_samples(JsonWriter& json, const BenchmarkResult& result) {
     json.key("samples").begin_array();
-    const std::vector<std::size_t>& counted = result.summary.samples;
-    for (std::size_t i = 0; i < result.run.requests.size(); ++i)
-        write_sample(json, result.run.requests[i], std::find(counted.begin(), counted.end(), i) != counted.end());
+    const std::vector<RequestRecord>& requests = result.run.requests;
+    std::vector<bool> counted(requests.size());
+    for (const std::size_t i : result.summary.samples) counted[i] = true;
+    std::size_t events = 0;
+    for (const RequestRecord& record : requests) events += record.events.size();
+    for (std::size_t i = 0; i < requests.size(); ++i)
+        write_sample(json, requests[i], counted[i], events > kMostEventsInDigits);
     json.end_array();
 }
 

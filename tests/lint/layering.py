@@ -24,6 +24,7 @@ RANKS = {
 THIRD_PARTY = {
     "fmt/": set(RANKS),
     "openssl/": {"base"},
+    "zlib.h": {"base"},
     "boost/": {"stats"},
     "simdjson": {"wire"},
     "nlohmann/": {"serde"},
@@ -152,11 +153,11 @@ CASES = [
         "src/wire/a.cpp": "#include <simdjson.h>\n#include <nlohmann/json.hpp>\n#include <fmt/core.h>\n",
         "src/wire/a.h": "#include <simdjson.h>\n",
         "src/stats/b.cpp": "#include <boost/math/distributions/binomial.hpp>\n#include <llama.h>\n#include <regex>\n",
-        "src/metrics/c.cpp": "#include <sys/epoll.h>\n#include <unistd.h>\n#include <zlib.h>\n",
+        "src/metrics/c.cpp": "#include <sys/epoll.h>\n#include <unistd.h>\n#include <lzma.h>\n",
         "src/cli/d.cpp": "#include <CLI/CLI.hpp>\n#include <iostream>\n#include <unistd.h>\n",
     }, ["src/wire/a.cpp:2: <nlohmann/json.hpp>", "src/wire/a.h:1: <simdjson.h> belongs", "src/stats/b.cpp:2: <llama.h>",
         "src/stats/b.cpp:3: <regex>", "src/metrics/c.cpp:1: <sys/epoll.h>", "src/metrics/c.cpp:2: <unistd.h>",
-        "src/metrics/c.cpp:3: <zlib.h> is in no table"]),
+        "src/metrics/c.cpp:3: <lzma.h> is in no table"]),
     Case("public headers", {
         "include/velollm/a.h": '#include <string>\n#include <velollm/b.h>\n#include <fmt/core.h>\n#include "base/a.h"\n',
     }, ["include/velollm/a.h:3:", "include/velollm/a.h:4:"]),
