@@ -12,7 +12,7 @@ namespace {
 /// Longest wait between two looks at the stop question. A signal ends a wait at once; this bounds the case where it
 /// arrives just before the wait begins.
 constexpr Ns kMaxWait = std::chrono::milliseconds(100);
-constexpr int kStartsInARow = 64;
+constexpr int kStartsInARow = 32;
 
 class Loop {
 public:
