@@ -86,6 +86,9 @@ struct LoadedModel {
     std::optional<double> gpu_share;    ///< part of it on a GPU: 1 all, 0 none
     std::optional<std::int64_t> context_tokens;
     std::optional<int> threads;
+    /// What the model's chat template puts around a user's words; both empty where that isn't known.
+    std::string prompt_prefix;
+    std::string prompt_suffix;
     std::optional<int> process_id;  ///< of the engine, where this program started it
 };
 
@@ -95,6 +98,7 @@ struct TargetInfo {
     std::string display_name;  ///< "Ollama", "llama.cpp"
     std::string version;
     std::string address;  ///< URL, or path of the model file
+    std::string file;     ///< of the weights, where it lies on this machine and is known
     std::string model;    ///< as asked for
     std::string family;
     std::string quantization;
@@ -103,6 +107,28 @@ struct TargetInfo {
     std::optional<std::int64_t> file_bytes;
     std::map<std::string, std::string> settings;  ///< options in force, by the engine's own names
     std::vector<std::string> notes;               ///< one line each, for the reader
+};
+
+/// What parts of the way to an engine cost, measured by calls that do nothing else. Absent: there is no such call.
+struct PathTimes {
+    std::optional<Ns> round_trip;  ///< a call over HTTP that the server answers without work
+    std::optional<Ns> tokenize;    ///< turning the prompt into tokens, beyond the round trip
+};
+
+/// How long bytes had lain in the kernel when they were read, by the kernel's own stamps, in a sample of the reads.
+struct ReadLag {
+    std::int64_t samples = 0;
+    Ns p50{};
+    Ns p99{};
+    Ns max{};
+};
+
+/// How answers came in over a network.
+struct ReadHealth {
+    std::int64_t reads = 0;
+    std::int64_t events = 0;     ///< with tokens or without
+    std::int64_t coalesced = 0;  ///< of them, in one read with the event before: they share its stamp
+    std::optional<ReadLag> lag;  ///< absent where the kernel doesn't say
 };
 
 /// An engine that streams tokens. One thread uses it.
@@ -120,6 +146,10 @@ struct Backend {
     virtual void cancel(RequestId) = 0;
     /// Works, or waits for something to happen, until `until` at the latest. The only place that waits.
     virtual void poll(TimePoint until) = 0;
+    /// Makes such calls, a few of each. Only between requests.
+    virtual PathTimes path_times(const Prompt&) { return {}; }
+    /// How reading went since the last time this was asked. Nothing where no network is in between.
+    virtual std::optional<ReadHealth> take_read_health() { return std::nullopt; }
 };
 
 }  // namespace velollm

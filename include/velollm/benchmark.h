@@ -21,6 +21,9 @@ struct BenchmarkConfig {
     std::string prompt;
     std::int64_t max_tokens = 50;
     std::int64_t iterations = 3;
+    /// Tokens of other text in front of the prompt: speed falls as the context fills. Met within a few per cent where
+    /// the engine counts prompt tokens, else by a usual length of words.
+    std::int64_t context_depth = 0;
 };
 
 /// What came out. The first group keeps the names and meanings of the original result file.

@@ -84,6 +84,9 @@ struct HostReport {
 
 /// How the measuring program itself fared during a run.
 struct ClientHealth {
+    /// Reads and events of the answers; absent where no network is in between. Events that came with another one in
+    /// one read share its stamp: they were not seen apart.
+    std::optional<ReadHealth> reads;
     std::optional<double> cpu_share;   ///< own CPU time ÷ wall time; absent where the engine runs in this process
     std::optional<Ns> worst_poll_lag;  ///< longest the loop took to come back from a poll past its limit
     std::int64_t peak_memory_bytes = 0;

@@ -33,6 +33,9 @@ struct TargetSpec {
     std::string url;                 ///< empty: the backend's usual address (Ollama: $OLLAMA_HOST)
     std::string
         endpoint;  ///< Ollama: generate, chat; llamacpp: completion, chat; openai: chat, completions; empty: the first
+    /// Send the bare words, without the model's chat template: every engine then reads the same tokens. Needs an
+    /// endpoint that takes them: generate, completion, completions.
+    bool raw = false;
     std::string api_key_env;   ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
     std::string llama_server;  ///< llamacpp: program to start; empty: looked for
     std::string draft;         ///< llamacpp, where it is started: model for speculative decoding; empty: none

@@ -9,6 +9,7 @@
 
 #include "base/json_writer.h"
 #include "http/transport.h"
+#include "wire/event_reader.h"
 #include "wire/json_reader.h"
 #include "wire/url.h"
 
@@ -56,12 +57,16 @@ struct Dialect {
     Framing framing;
 
     http::HttpRequest (*generate)(const Target&, const Prompt&);
-    void (*read_event)(const wire::JsonReader&, EventMeaning&);
+    void (*read_event)(wire::EventReader&, EventMeaning&);  ///< by the numbers of event_fields.h
     /// A refusal: the reply had another status than 200.
     Error (*refusal)(const Target&, int status, std::string_view body);
     Result<TargetInfo> (*describe)(Target&, const http::Caller&);
     Result<LoadedModel> (*load)(const Target&, const http::Caller&);
     Result<void> (*unload)(const Target&, const http::Caller&);
+    /// Path of something that the server says without work; empty where none is known.
+    std::string_view idle_path = {};
+    /// Asks for the tokens of a prompt as `generate` sends it; null where the server can't be asked.
+    http::HttpRequest (*tokenize)(const Target&, const Prompt&) = nullptr;
 };
 
 const Dialect& ollama_dialect();
@@ -73,7 +78,7 @@ const Dialect& openai_dialect();
 wire::Url openai_base(wire::Url url);
 
 /// An event of /v1/chat/completions or /v1/completions, wherever the server puts its counts.
-void read_openai_event(const wire::JsonReader& json, EventMeaning& meaning);
+void read_openai_event(wire::EventReader& json, EventMeaning& meaning);
 
 inline constexpr Ns kShortAnswer = std::chrono::seconds(5);
 /// Loading may take this many time-outs: by default half an hour, enough for 100 GB from a slow disk.
@@ -98,7 +103,7 @@ std::optional<Ns> possible_time(std::optional<Ns> stated);
 
 /// llama-server's own measurements of a request, "timings", on its native and its /v1 endpoints. Counts that the report
 /// has already stay.
-void read_llama_timings(const wire::JsonReader& json, ServerReport& report);
+void read_llama_timings(wire::EventReader& json, ServerReport& report);
 
 /// A request that failed before any status came, in the words of cli.md: what was tried, what came back, what to do.
 Error transport_error(const Target& target, std::string_view display_name, const http::HttpResponse& response);

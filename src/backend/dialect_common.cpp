@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/dialect.h"
+#include "backend/event_fields.h"
 #include "base/text.h"
 
 namespace velollm::backend {
@@ -67,22 +68,22 @@ std::optional<Ns> possible_time(std::optional<Ns> stated) {
     return stated && possible_count(stated->count()) ? stated : std::nullopt;
 }
 
-void read_llama_timings(const wire::JsonReader& json, ServerReport& report) {
-    const auto milliseconds = [&](std::string_view pointer) -> std::optional<Ns> {
-        const auto ms = json.number(pointer);  // a double
+void read_llama_timings(wire::EventReader& json, ServerReport& report) {
+    const auto milliseconds = [&](EventField field) -> std::optional<Ns> {
+        const auto ms = json.number(field);  // a double
         // One that fits into no Ns must not be made one.
         if (!ms || !(*ms >= 0.0 && *ms * 1e6 <= static_cast<double>(kMostPossible))) return std::nullopt;
         return std::chrono::duration_cast<Ns>(std::chrono::duration<double, std::milli>(*ms));
     };
-    const auto evaluated = possible_count(json.integer("/timings/prompt_n"));
+    const auto evaluated = possible_count(json.integer(kTimingsPromptTokens));
     if (!evaluated) return;
-    report.cached_tokens = possible_count(json.integer("/timings/cache_n"));
+    report.cached_tokens = possible_count(json.integer(kTimingsCachedTokens));
     if (!report.prompt_tokens) report.prompt_tokens = *evaluated + report.cached_tokens.value_or(0);
-    if (!report.output_tokens) report.output_tokens = json.integer("/timings/predicted_n");
-    report.prompt_eval = milliseconds("/timings/prompt_ms");
-    report.eval = milliseconds("/timings/predicted_ms");
-    report.draft_tokens = json.integer("/timings/draft_n");
-    report.accepted_tokens = json.integer("/timings/draft_n_accepted");
+    if (!report.output_tokens) report.output_tokens = json.integer(kTimingsTokens);
+    report.prompt_eval = milliseconds(kTimingsPromptMs);
+    report.eval = milliseconds(kTimingsMs);
+    report.draft_tokens = json.integer(kTimingsDrafted);
+    report.accepted_tokens = json.integer(kTimingsAccepted);
 }
 
 namespace {

@@ -1,6 +1,8 @@
 #include <fmt/core.h>
 
+#include "backend/chat_template.h"
 #include "backend/dialect.h"
+#include "backend/event_fields.h"
 #include "base/json_writer.h"
 #include "base/text.h"
 
@@ -10,14 +12,19 @@ namespace {
 using http::Caller;
 using http::HttpRequest;
 using http::HttpResponse;
+using wire::EventReader;
 using wire::JsonReader;
 
 constexpr const char* kName = "llama-server";
 
+std::string framed(const Target& target, const Prompt& prompt) {
+    return target.spec.raw ? prompt.text : target.prompt_prefix + prompt.text + target.prompt_suffix;
+}
+
 HttpRequest generate(const Target& target, const Prompt& prompt) {
     base::JsonWriter json;
     json.begin_object();
-    json.field("prompt", target.prompt_prefix + prompt.text + target.prompt_suffix);
+    json.field("prompt", framed(target, prompt));
     json.field("n_predict", prompt.max_tokens).field("temperature", 0).field("seed", prompt.seed);
     // A fixed amount of work, and none of it from the prompt cache.
     json.field("ignore_eos", true).field("cache_prompt", false);
@@ -41,31 +48,31 @@ HttpRequest generate_chat(const Target& target, const Prompt& prompt) {
     return request;
 }
 
-ServerReport final_report(const JsonReader& json) {
+ServerReport final_report(EventReader& json) {
     ServerReport report;
-    report.prompt_tokens = json.integer("/tokens_evaluated");
+    report.prompt_tokens = json.integer(kTokensEvaluated);
     read_llama_timings(json, report);
-    const std::string_view stop = json.text("/stop_type").value_or("");
+    const std::string_view stop = json.text(kStopType).value_or("");
     report.finish = stop == "limit"                   ? FinishReason::kLength
                     : stop == "eos" || stop == "word" ? FinishReason::kStop
                                                       : FinishReason::kUnknown;
-    report.prompt_truncated = json.boolean("/truncated").value_or(false) && stop != "limit";
+    report.prompt_truncated = json.boolean(kTruncated).value_or(false) && stop != "limit";
     return report;
 }
 
-void read_event(const JsonReader& json, EventMeaning& meaning) {
-    if (json.has("/error")) {
-        meaning.error = json.json("").value_or("");
+void read_event(EventReader& json, EventMeaning& meaning) {
+    if (json.has(kError)) {
+        meaning.error = json.json().value_or("");
         return;
     }
-    const bool final = json.boolean("/stop").value_or(false);
+    const bool final = json.boolean(kStop).value_or(false);
     // A progress report on the prompt carries a token id of 0 and no token; the last event repeats what was there.
-    if (!final && !json.has("/prompt_progress")) {
-        const std::string_view content = json.text("/content").value_or("");
-        if (!content.empty() || json.size("/tokens").value_or(0) > 0) {
+    if (!final && !json.has(kPromptProgress)) {
+        const std::string_view content = json.text(kContent).value_or("");
+        if (!content.empty() || json.size(kTokens).value_or(0) > 0) {
             meaning.tokens = TokenEvent{.kind = TokenKind::kContent, .text = content, .tokens = {}};
             // Ids can't be counted: half characters are held back, and the event that frees them has the last id only.
-            meaning.running_tokens = json.integer("/tokens_predicted");
+            meaning.running_tokens = json.integer(kTokensPredicted);
         }
     }
     if (final) {
@@ -103,7 +110,7 @@ HttpResponse props_when_ready(const Target& target, const Caller& ask) {
 
 /// Learns what the chat template puts around a user's words, by having it applied to a mark.
 void learn_template(Target& target, const Caller& ask) {
-    constexpr std::string_view kMark = "VELOLLM-MARK";
+    constexpr std::string_view kMark = kTemplateMark;
     base::JsonWriter body;
     body.begin_object().key("messages").begin_array().begin_object();
     body.field("role", "user").field("content", kMark).end_object().end_array().end_object();
@@ -153,6 +160,8 @@ Result<TargetInfo> describe(Target& target, const Caller& ask) {
 Result<LoadedModel> load(const Target& target, const Caller& ask) {
     LoadedModel model;
     model.was_resident = true;
+    model.prompt_prefix = target.prompt_prefix;
+    model.prompt_suffix = target.prompt_suffix;
     const HttpResponse response = ask(get(target, "/props"), kShortAnswer);
     JsonReader json;
     if (response.status == 200 && json.parse(response.body))
@@ -164,15 +173,31 @@ Result<void> unload(const Target&, const Caller&) {
     return Error{ErrorCode::kUsage, "llama-server can't unload its model", "Restart it to measure the loading."};
 }
 
+HttpRequest tokenize(const Target& target, const Prompt& prompt) {
+    base::JsonWriter json;
+    json.begin_object().field("content", framed(target, prompt));
+    json.field("add_special", true).field("parse_special", true).end_object();
+    return post(target, "/tokenize", json);
+}
+
 }  // namespace
 
 const Dialect& llama_server_dialect(const TargetSpec& spec) {
-    static const Dialect chat{
-        "llama-server", kName, Framing::kServerSentEvents, generate_chat, read_openai_event, refusal, describe,
-        load,           unload};
+    static const Dialect chat{"llama-server",
+                              kName,
+                              Framing::kServerSentEvents,
+                              generate_chat,
+                              read_openai_event,
+                              refusal,
+                              describe,
+                              load,
+                              unload,
+                              "/health",
+                              tokenize};
     if (spec.endpoint == "chat") return chat;
     static const Dialect dialect{
-        "llama-server", kName, Framing::kServerSentEvents, generate, read_event, refusal, describe, load, unload};
+        "llama-server", kName,   Framing::kServerSentEvents, generate, read_event, refusal, describe, load, unload,
+        "/health",      tokenize};
     return dialect;
 }
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "backend/dialect.h"
+#include "backend/event_fields.h"
 #include "base/json_writer.h"
 #include "base/text.h"
 
@@ -11,6 +12,7 @@ namespace {
 
 using http::HttpRequest;
 using http::HttpResponse;
+using wire::EventReader;
 using wire::JsonReader;
 
 /// keep_alive is a number of seconds or a duration such as "5m"; Ollama takes the first as a JSON number only.
@@ -40,6 +42,7 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
         write_user_message(json, prompt.text);
     } else {
         json.field("prompt", prompt.text);
+        if (target.spec.raw) json.field("raw", true);
     }
     // Without truncate:false a prompt that doesn't fit is cut silently and counted as cut.
     json.field("stream", true).field("truncate", false);
@@ -51,20 +54,20 @@ HttpRequest generate(const Target& target, const Prompt& prompt) {
     return post(target, chat ? "/api/chat" : "/api/generate", json);
 }
 
-std::optional<Ns> duration(const JsonReader& json, std::string_view pointer) {
-    const auto ns = json.integer(pointer);
+std::optional<Ns> duration(EventReader& json, EventField field) {
+    const auto ns = json.integer(field);
     return ns ? std::optional(Ns{*ns}) : std::nullopt;
 }
 
-ServerReport final_report(const JsonReader& json) {
+ServerReport final_report(EventReader& json) {
     ServerReport report;
-    report.prompt_tokens = json.integer("/prompt_eval_count");
-    report.output_tokens = json.integer("/eval_count");
-    report.load = duration(json, "/load_duration");
-    report.prompt_eval = duration(json, "/prompt_eval_duration");
-    report.eval = duration(json, "/eval_duration");
-    report.total = duration(json, "/total_duration");
-    const std::string_view reason = json.text("/done_reason").value_or("");
+    report.prompt_tokens = json.integer(kPromptEvalCount);
+    report.output_tokens = json.integer(kEvalCount);
+    report.load = duration(json, kLoadDuration);
+    report.prompt_eval = duration(json, kPromptEvalDuration);
+    report.eval = duration(json, kEvalDuration);
+    report.total = duration(json, kTotalDuration);
+    const std::string_view reason = json.text(kDoneReason).value_or("");
     report.finish = reason == "length" ? FinishReason::kLength
                     : reason == "stop" ? FinishReason::kStop
                     : reason.empty()   ? FinishReason::kUnknown
@@ -74,25 +77,25 @@ ServerReport final_report(const JsonReader& json) {
     return report;
 }
 
-void read_event(const JsonReader& json, EventMeaning& meaning) {
-    if (json.has("/error")) {
-        meaning.error = json.text("/error") ? std::string(*json.text("/error")) : json.json("/error").value_or("");
+void read_event(EventReader& json, EventMeaning& meaning) {
+    if (json.has(kError)) {
+        meaning.error = json.text(kError) ? std::string(*json.text(kError)) : json.json(kError).value_or("");
         return;
     }
-    const auto text = [&](std::string_view generate_field, std::string_view chat_field) {
+    const auto text = [&](EventField generate_field, EventField chat_field) {
         const auto value = json.text(generate_field);
         return value ? *value : json.text(chat_field).value_or("");
     };
-    const std::string_view content = text("/response", "/message/content");
-    const std::string_view thinking = text("/thinking", "/message/thinking");
+    const std::string_view content = text(kResponse, kMessageContent);
+    const std::string_view thinking = text(kThinking, kMessageThinking);
     if (!content.empty()) {
         meaning.tokens = TokenEvent{.kind = TokenKind::kContent, .text = content, .tokens = {}};
     } else if (!thinking.empty()) {
         meaning.tokens = TokenEvent{.kind = TokenKind::kReasoning, .text = thinking, .tokens = {}};
-    } else if (const auto name = json.text("/message/tool_calls/0/function/name")) {
+    } else if (const auto name = json.text(kMessageTool)) {
         meaning.tokens = TokenEvent{.kind = TokenKind::kToolCall, .text = *name, .tokens = {}};
     }
-    if (json.boolean("/done").value_or(false)) {
+    if (json.boolean(kDone).value_or(false)) {
         meaning.final = true;
         meaning.report = final_report(json);
     }
@@ -147,7 +150,7 @@ Result<std::string> server_version(const Target& target, const http::Caller& ask
 }
 
 /// "134.52M" or "3.2B" is rounded; general.parameter_count is exact.
-void read_show(const JsonReader& json, TargetInfo& info) {
+void read_show(const JsonReader& json, const Target& target, TargetInfo& info) {
     info.family = json.text("/details/family").value_or("");
     info.quantization = json.text("/details/quantization_level").value_or("");
     info.parameters = json.integer("/model_info/general.parameter_count");
@@ -159,6 +162,11 @@ void read_show(const JsonReader& json, TargetInfo& info) {
         const std::string_view digest = modelfile.substr(blob + kBlob.size(), 64);
         if (digest.size() == 64 && digest.find_first_not_of("0123456789abcdef") == std::string_view::npos)
             info.digest = digest;
+        // "FROM /path/blobs/sha256-..."
+        const std::size_t line = modelfile.rfind('\n', blob) + 1;
+        constexpr std::string_view kFrom = "FROM ";
+        if (wire::is_loopback(target.base) && !info.digest.empty() && modelfile.substr(line).starts_with(kFrom))
+            info.file = modelfile.substr(line + kFrom.size(), blob + kBlob.size() + 64 - line - kFrom.size());
     }
     for (std::size_t i = 0; i < json.size("/capabilities").value_or(0); ++i)
         if (json.text(fmt::format("/capabilities/{}", i)) == "thinking")
@@ -196,7 +204,7 @@ Result<TargetInfo> describe(Target& target, const http::Caller& ask) {
                     .address = target.base.text(),
                     .model = target.spec.model};
     JsonReader json;
-    if (json.parse(shown.body)) read_show(json, info);
+    if (json.parse(shown.body)) read_show(json, target, info);
     write_settings(target.spec.options, info);
     if (target.spec.endpoint == "chat") info.settings["endpoint"] = "/api/chat";
     return info;
@@ -264,8 +272,8 @@ Result<void> unload(const Target& target, const http::Caller& ask) {
 }  // namespace
 
 const Dialect& ollama_dialect() {
-    static const Dialect dialect{"ollama", "Ollama", Framing::kNdjson, generate, read_event, refusal, describe,
-                                 load,     unload};
+    static const Dialect dialect{"ollama", "Ollama", Framing::kNdjson, generate,      read_event, refusal,
+                                 describe, load,     unload,           "/api/version"};
     return dialect;
 }
 

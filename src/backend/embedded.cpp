@@ -11,6 +11,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/chat_template.h"
 #include "base/text.h"
 
 namespace velollm::backend {
@@ -120,6 +121,7 @@ public:
                         .display_name = "llama.cpp",
                         .version = embedded_engine_version(),
                         .address = spec_.file.path.string(),
+                        .file = spec_.file.path.string(),
                         .model = spec_.model,
                         .family = header.architecture,
                         .quantization = header.quantization,
@@ -153,6 +155,11 @@ public:
         if (!llama_supports_gpu_offload()) loaded.gpu_share = 0.0;
         loaded.context_tokens = llama_n_ctx(context_.get());
         loaded.threads = threads();
+        const std::string framed = in_chat_template(*model_, kTemplateMark);
+        if (const std::size_t mark = framed.find(kTemplateMark); mark != std::string::npos) {
+            loaded.prompt_prefix = framed.substr(0, mark);
+            loaded.prompt_suffix = framed.substr(mark + std::string_view(kTemplateMark).size());
+        }
         return loaded;
     }
 
@@ -252,25 +259,6 @@ private:
 
     bool stop_asked() const { return spec_.interrupted && spec_.interrupted(); }
 
-    /// The user's words inside the model's chat template; the bare words where llama.cpp doesn't know the template.
-    std::string templated(const std::string& words) const {
-        const char* pattern = llama_model_chat_template(model_.get(), nullptr);
-        const llama_chat_message message{"user", words.c_str()};
-        std::string text(words.size() * 2 + 1024, '\0');
-        const auto apply = [&] {
-            return llama_chat_apply_template(pattern, &message, 1, true, text.data(), static_cast<int>(text.size()));
-        };
-        if (pattern == nullptr) return words;
-        int length = apply();
-        if (length > static_cast<int>(text.size())) {
-            text.resize(static_cast<std::size_t>(length));
-            length = apply();
-        }
-        if (length < 0) return words;
-        text.resize(static_cast<std::size_t>(length));
-        return text;
-    }
-
     std::vector<llama_token> tokenize(const std::string& text) const {
         std::vector<llama_token> tokens(text.size() + 8);
         const int count = llama_tokenize(vocab_, text.data(), static_cast<int>(text.size()), tokens.data(),
@@ -282,7 +270,7 @@ private:
     void begin(Active& request) {
         request.begun = true;
         request.sink->on_sent(request.id, clock_.now(), std::nullopt);
-        request.tokens = tokenize(templated(request.prompt.text));
+        request.tokens = tokenize(spec_.raw ? request.prompt.text : in_chat_template(*model_, request.prompt.text));
         request.eval_begin = clock_.now();
         const auto needed = static_cast<std::int64_t>(request.tokens.size()) + request.prompt.max_tokens;
         if (request.tokens.empty() || needed > llama_n_ctx(context_.get())) {

@@ -18,6 +18,7 @@ struct EmbeddedSpec {
     gguf::ModelFile file;
     std::string model;   ///< name to show
     std::string digest;  ///< sha256 of the file where it is known without reading it
+    bool raw = false;    ///< no chat template around the prompt
     EngineOptions options;
     int threads = 1;                           ///< unless options.num_thread says otherwise
     std::optional<std::int64_t> memory_bytes;  ///< free for the model; absent: unknown

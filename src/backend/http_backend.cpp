@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <map>
+#include <unordered_map>
 #include <utility>
+#include <vector>
 
+#include "backend/event_fields.h"
 #include "base/text.h"
 #include "wire/ndjson.h"
 #include "wire/sse.h"
@@ -43,11 +45,19 @@ void drop_impossible(EventMeaning& meaning) {
         *time = possible_time(*time);
 }
 
+/// What all replies of a backend use.
+struct Shared {
+    wire::EventReader events{kEventFields};  // their events are alike
+    std::int64_t event_count = 0;
+    std::int64_t coalesced = 0;
+    std::vector<RequestId> ended;
+};
+
 /// One reply on its way in. Reads events, tells the sink, and at the end says how it went.
 class Reply final : public http::ByteSink {
 public:
-    Reply(const Dialect& dialect, const Target& target, RequestId id, TokenSink& sink)
-        : dialect_(dialect), target_(target), id_(id), sink_(sink) {}
+    Reply(const Dialect& dialect, const Target& target, Shared& shared, RequestId id, TokenSink& sink)
+        : dialect_(dialect), target_(target), json_(shared.events), shared_(shared), id_(id), sink_(sink) {}
 
     void on_sending(http::StreamId, TimePoint at, std::optional<Ns> connecting) override {
         sink_.on_sent(id_, at, connecting);
@@ -79,14 +89,14 @@ public:
         final_ = final_ || (text_ended_ && !stream_error_);
         // The server's own end is the end; the connection's comes a little later.
         sink_.on_done(id_, final_ ? final_at_ : at, judge(end));
-        ended_ = true;
+        shared_.ended.push_back(id_);
     }
-
-    bool ended() const { return ended_; }
 
 private:
     void read(std::string_view json, TimePoint at) {
         if (final_ || stream_error_) return;
+        ++shared_.event_count;
+        if (std::exchange(last_read_, at) == at) ++shared_.coalesced;
         if (json == "[DONE]") {
             final_ = true;
             return;
@@ -155,13 +165,14 @@ private:
 
     const Dialect& dialect_;
     const Target& target_;
+    wire::EventReader& json_;
+    Shared& shared_;
     RequestId id_;
     TokenSink& sink_;
     int status_ = 0;
     std::string refusal_body_;
     wire::NdjsonSplitter ndjson_;
     wire::SseSplitter sse_;
-    wire::JsonReader json_;
     bool any_token_ = false;
     std::int64_t counted_ = 0;  // tokens in the events so far, where the server keeps count
     std::int64_t events_ = 0;   // that carried tokens
@@ -171,7 +182,7 @@ private:
     TimePoint final_at_{};
     ServerReport report_;
     std::optional<std::string> stream_error_;
-    bool ended_ = false;
+    TimePoint last_read_{};
 };
 
 class HttpBackend final : public Backend {
@@ -196,7 +207,7 @@ public:
     Result<void> unload() override { return dialect_.unload(target_, ask()); }
 
     void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
-        auto reply = std::make_unique<Reply>(dialect_, target_, id, sink);
+        auto reply = std::make_unique<Reply>(dialect_, target_, shared_, id, sink);
         http::HttpRequest request = dialect_.generate(target_, prompt);
         request.once = true;
         const http::StreamId stream = transport_->start(request, *reply);
@@ -212,10 +223,44 @@ public:
 
     void poll(TimePoint until) override {
         transport_->poll(until);
-        std::erase_if(open_, [](const auto& entry) { return entry.second.reply->ended(); });
+        for (const RequestId id : shared_.ended) open_.erase(id);
+        shared_.ended.clear();
+    }
+
+    std::optional<ReadHealth> take_read_health() override {
+        const http::TransportHealth health = transport_->take_health();
+        return ReadHealth{.reads = health.reads,
+                          .events = std::exchange(shared_.event_count, 0),
+                          .coalesced = std::exchange(shared_.coalesced, 0),
+                          .lag = health.lag};
+    }
+
+    PathTimes path_times(const Prompt& prompt) override {
+        PathTimes times;
+        if (dialect_.idle_path.empty()) return times;
+        times.round_trip = time_of([&] { return get(target_, dialect_.idle_path); });
+        if (times.round_trip && dialect_.tokenize != nullptr) {
+            if (const auto asked = time_of([&] { return dialect_.tokenize(target_, prompt); }))
+                times.tokenize = std::max(*asked - *times.round_trip, Ns{0});
+        }
+        return times;
     }
 
 private:
+    /// Median of a few calls after a first one that connects; nothing when one fails.
+    template <class MakeRequest>
+    std::optional<Ns> time_of(const MakeRequest& request) {
+        constexpr std::size_t kCalls = 5;
+        std::vector<Ns> times;
+        for (std::size_t i = 0; i <= kCalls; ++i) {
+            const TimePoint begin = clock_.now();
+            if (ask()(request(), kShortAnswer).status != 200) return std::nullopt;
+            if (i > 0) times.push_back(clock_.now() - begin);
+        }
+        std::sort(times.begin(), times.end());
+        return times[kCalls / 2];
+    }
+
     struct Open {
         http::StreamId stream = 0;
         std::unique_ptr<Reply> reply;
@@ -228,7 +273,8 @@ private:
     std::unique_ptr<http::HttpTransport> transport_;
     Clock& clock_;
     std::function<bool()> stop_;
-    std::map<RequestId, Open> open_;
+    Shared shared_;
+    std::unordered_map<RequestId, Open> open_;
 };
 
 }  // namespace

@@ -60,6 +60,7 @@ Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const s
     auto spec = find_model(target, system);
     if (!spec) return spec.error();
     spec->options = target.options;
+    spec->raw = target.raw;
     spec->threads = hardware.cpu.usable.count;
     if (hardware.memory.available_bytes > 0) spec->memory_bytes = hardware.memory.available_bytes;
     spec->interrupted = std::move(interrupted);

@@ -1,19 +1,22 @@
 #include "backend/dialect.h"
+#include "backend/event_fields.h"
 
 namespace velollm::backend {
 namespace {
 
-using wire::JsonReader;
+using wire::EventReader;
 
-void read_usage(const JsonReader& json, ServerReport& report) {
-    report.prompt_tokens = json.integer("/usage/prompt_tokens");
-    report.output_tokens = json.integer("/usage/completion_tokens");
-    report.cached_tokens = json.integer("/usage/prompt_tokens_details/cached_tokens");
-    if (!report.cached_tokens) report.cached_tokens = json.integer("/usage/prompt_cache_hit_tokens");  // DeepSeek
-    report.reasoning_tokens = json.integer("/usage/completion_tokens_details/reasoning_tokens");
+void read_usage(EventReader& json, ServerReport& report) {
+    if (json.has(kUsage)) {
+        report.prompt_tokens = json.integer(kUsagePromptTokens);
+        report.output_tokens = json.integer(kUsageTokens);
+        report.cached_tokens = json.integer(kUsageCachedTokens);
+        if (!report.cached_tokens) report.cached_tokens = json.integer(kUsageCacheHits);  // DeepSeek
+        report.reasoning_tokens = json.integer(kUsageReasoningTokens);
+    }
     if (report.output_tokens) return;
-    report.prompt_tokens = json.integer("/x_groq/usage/prompt_tokens");
-    report.output_tokens = json.integer("/x_groq/usage/completion_tokens");
+    report.prompt_tokens = json.integer(kGroqPromptTokens);
+    report.output_tokens = json.integer(kGroqTokens);
 }
 
 FinishReason finish_reason(std::string_view word) {
@@ -21,18 +24,16 @@ FinishReason finish_reason(std::string_view word) {
     return word == "stop" ? FinishReason::kStop : FinishReason::kOther;
 }
 
-std::optional<TokenEvent> read_tokens(const JsonReader& json) {
+std::optional<TokenEvent> read_tokens(EventReader& json) {
     struct Place {
-        const char* pointer;
+        EventField field;
         TokenKind kind;
     };
     for (const Place& place :
-         {Place{"/choices/0/delta/content", TokenKind::kContent}, Place{"/choices/0/text", TokenKind::kContent},
-          Place{"/choices/0/delta/reasoning_content", TokenKind::kReasoning},
-          Place{"/choices/0/delta/reasoning", TokenKind::kReasoning},
-          Place{"/choices/0/delta/tool_calls/0/function/name", TokenKind::kToolCall},
-          Place{"/choices/0/delta/tool_calls/0/function/arguments", TokenKind::kToolCall}}) {
-        const auto text = json.text(place.pointer);
+         {Place{kDeltaContent, TokenKind::kContent}, Place{kChoiceText, TokenKind::kContent},
+          Place{kDeltaReasoningContent, TokenKind::kReasoning}, Place{kDeltaReasoning, TokenKind::kReasoning},
+          Place{kDeltaToolName, TokenKind::kToolCall}, Place{kDeltaToolArguments, TokenKind::kToolCall}}) {
+        const auto text = json.text(place.field);
         if (text && !text->empty()) return TokenEvent{.kind = place.kind, .text = *text, .tokens = {}};
     }
     return std::nullopt;
@@ -40,22 +41,23 @@ std::optional<TokenEvent> read_tokens(const JsonReader& json) {
 
 }  // namespace
 
-void read_openai_event(const JsonReader& json, EventMeaning& meaning) {
-    if (json.has("/error") && json.json("/error") != "null") {
-        meaning.error = json.json("").value_or("");
+void read_openai_event(EventReader& json, EventMeaning& meaning) {
+    if (json.has(kError) && json.json(kError) != "null") {
+        meaning.error = json.json().value_or("");
         return;
     }
-    meaning.part_of_report = true;
     read_usage(json, meaning.report);
     read_llama_timings(json, meaning.report);
     meaning.tokens = read_tokens(json);
     // Ollama writes zeros into all events but the last: that is no count.
     if (meaning.tokens && meaning.report.output_tokens == 0) meaning.report = {};
     if (meaning.tokens) meaning.running_tokens = meaning.report.output_tokens;
-    if (const auto reason = json.text("/choices/0/finish_reason"); reason && !reason->empty()) {
+    if (const auto reason = json.text(kFinishReason); reason && !reason->empty()) {
         meaning.text_ended = true;
         meaning.report.finish = finish_reason(*reason);
     }
+    meaning.part_of_report = meaning.report.prompt_tokens || meaning.report.output_tokens || meaning.text_ended ||
+                             meaning.report.cached_tokens || meaning.report.reasoning_tokens;
 }
 
 }  // namespace velollm::backend

@@ -92,6 +92,7 @@ public:
     }
     void cancel(RequestId id) override { inner_->cancel(id); }
     void poll(TimePoint until) override { inner_->poll(until); }
+    PathTimes path_times(const Prompt& prompt) override { return inner_->path_times(prompt); }
 
 private:
     Result<void> start_server() {
@@ -115,6 +116,7 @@ private:
         if (!info) return info.error();
         info->model = spec_.model;
         info->digest = spec_.digest;
+        info->file = spec_.model_file.string();
         const std::string log = process->output(kLogBytes);
         describe_start(words, offloaded_layers(log), *info);
         info_ = std::move(*info);

@@ -3,9 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "backend/make_backend.h"
 #include "benchmark/result.h"
+#include "load/filler.h"
 #include "load/schedule.h"
 #include "metrics/request.h"
 #include "metrics/summarize.h"
@@ -21,6 +23,7 @@ constexpr double kTpotAlike = 1.03;
 constexpr double kTtftAlike = 1.10;
 /// No warm-up request is begun later: on a slow machine a request takes that long by itself.
 constexpr Ns kWarmUpPatience = std::chrono::seconds(60);
+constexpr double kUsualTokensPerWord = 1.3;  // of English prose
 constexpr Ns kNap = std::chrono::milliseconds(10);
 constexpr Ns kQuietNap = std::chrono::milliseconds(1);
 
@@ -66,7 +69,8 @@ Session::Session(TargetSpec target, system::System system, Hardware hardware, Pr
       protocol_(protocol),
       clock_(clock),
       stop_(std::move(stop)),
-      nonces_(system::random_u64()) {}
+      nonces_(system::random_u64()),
+      filler_seed_(system::random_u64()) {}
 
 Result<TargetInfo> Session::connect(const std::string& model) {
     TargetSpec target = target_;
@@ -75,32 +79,61 @@ Result<TargetInfo> Session::connect(const std::string& model) {
     if (!backend) return backend.error();
     auto described = (*backend)->describe();
     if (!described) return described.error();
+    if (target.raw) described->settings["prompt_template"] = "none";
     backend_ = std::move(*backend);
     prepared_ = {.target = *described};
+    tokens_per_word_.reset();
     return described;
 }
 
-Run Session::run_prompts(const BenchmarkConfig& config, std::int64_t requests, std::int64_t max_tokens,
+std::vector<std::string> Session::new_nonces(std::int64_t count) {
+    std::vector<std::string> nonces;
+    for (std::int64_t i = 0; i < count; ++i) nonces.push_back(nonces_.next());
+    return nonces;
+}
+
+Run Session::run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                          const load::Watch& watch) {
     std::vector<Prompt> prompts;
-    std::vector<std::string> nonces;
-    for (std::int64_t i = 0; i < requests; ++i) {
-        nonces.push_back(nonces_.next());
-        prompts.push_back({.text = nonces.back() + config.prompt, .max_tokens = max_tokens, .seed = target_.seed});
-    }
+    const std::string text = filled_prompt(config);
+    for (const std::string& nonce : nonces)
+        prompts.push_back({.text = nonce + text, .max_tokens = max_tokens, .seed = target_.seed});
     const Schedule schedule = load::closed_loop(prompts.size(), 1);
     Run run = load::run_load(schedule, prompts, *backend_, clock_, target_.timeout, watch);
     for (RequestRecord& record : run.requests) record.nonce = nonces[record.id].substr(0, nonces[record.id].find('\n'));
     return run;
 }
 
-Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) {
-    if (reload) {
-        if (const auto done = backend_->unload(); !done) return done.error();
+std::string Session::filled_prompt(const BenchmarkConfig& config) const {
+    if (config.context_depth <= 0) return config.prompt;
+    const double words = static_cast<double>(config.context_depth) / tokens_per_word_.value_or(kUsualTokensPerWord);
+    return load::filler_text(static_cast<std::size_t>(std::lround(words)), filler_seed_) + "\n\n" + config.prompt;
+}
+
+void Session::learn_word_length(const BenchmarkConfig& config) {
+    if (config.context_depth <= 0 || tokens_per_word_) return;
+    // Two lengths, so that the template and the nonce fall out of the difference.
+    constexpr std::size_t kShort = 50;
+    constexpr std::size_t kLong = 250;
+    std::vector<std::int64_t> tokens;
+    for (const std::size_t words : {kShort, kLong}) {
+        BenchmarkConfig probe = config;
+        probe.context_depth = 0;
+        probe.prompt = load::filler_text(words, filler_seed_);
+        const Run run = run_prompts(probe, new_nonces(1), 1, {.stop = stop_});
+        if (run.requests.empty() || !run.requests.front().server.prompt_tokens) return;
+        tokens.push_back(*run.requests.front().server.prompt_tokens);
     }
-    auto loaded = backend_->load();
-    if (!loaded) return loaded.error();
-    prepared_.loaded = *loaded;
+    const double per_word = static_cast<double>(tokens[1] - tokens[0]) / static_cast<double>(kLong - kShort);
+    if (per_word > 0.0) tokens_per_word_ = per_word;
+}
+
+Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) {
+    auto loading = load_model(*backend_, prepared_.target.file, reload);
+    if (!loading) return loading.error();
+    prepared_.loaded = std::move(loading->loaded);
+    prepared_.loads = std::move(loading->loads);
+    prepared_.resident = loading->resident;
     if (const auto warm = warm_up(first); !warm) return warm.error();
     if (const auto quiet = check_quiet(); !quiet) return quiet.error();
     return prepared_;
@@ -114,7 +147,7 @@ Result<void> Session::warm_up(const BenchmarkConfig& config) {
                   "Does the model answer by hand? Look at the server's log."};
     bool any = most == 0;
     for (std::int64_t i = 0; i < most; ++i) {
-        Run run = run_prompts(config, 1, tokens, {.stop = stop_});
+        Run run = run_prompts(config, new_nonces(1), tokens, {.stop = stop_});
         if (run.interrupted || run.requests.front().outcome == Outcome::kCancelled)
             return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
         RequestRecord& record = run.requests.front();
@@ -163,20 +196,28 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
                               if (on_request) on_request(record);
                           },
                       .live = live};
+    learn_word_length(config);
     const std::int64_t most = protocol_.until ? kMaxRuns : config.iterations;
     if (protocol_.until)
         watch.enough = [&](const std::vector<RequestRecord>& done) { return narrow(done, *protocol_.until); };
     hardware::HostWatch host(system_, engine_place(), kNap);
     const Ns cpu_before = system::process_cpu_time();
-    Run run = run_prompts(config, most, config.max_tokens, watch);
+    Run run = run_prompts(config, new_nonces(most), config.max_tokens, watch);
     const Ns cpu = system::process_cpu_time() - cpu_before;
     run.host = host.report();
     run.client.peak_memory_bytes = system::peak_memory_bytes();
     if (prepared_.target.kind != "embedded" && run.wall > Ns{0})
         run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
 
+    BenchmarkResult result = conclude(config, timestamp, std::move(run));
+    if (protocol_.until) result.config.iterations = static_cast<std::int64_t>(result.run.requests.size());
+    return result;
+}
+
+BenchmarkResult Session::conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const {
     const hardware::Power power = hardware::read_power(system_);
-    const metrics::RunContext context{.prompt = config.prompt,
+    const std::string prompt = filled_prompt(config);
+    const metrics::RunContext context{.prompt = prompt,
                                       .gpu_share = prepared_.loaded.gpu_share,
                                       .engine = prepared_.target.display_name,
                                       .quiet = prepared_.quiet,
@@ -184,10 +225,21 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
                                       .on_battery = power.on_battery,
                                       .powersave = power.powersave};
     Summary summary = metrics::summarize(run, context);
-    BenchmarkResult result = make_result(config, timestamp, std::move(run), std::move(summary));
+    BenchmarkResult result = make_result(config, std::move(timestamp), std::move(run), std::move(summary));
     result.config.model = prepared_.target.model;
-    if (protocol_.until) result.config.iterations = static_cast<std::int64_t>(result.run.requests.size());
     return result;
+}
+
+std::optional<RequestRecord> Session::request(const BenchmarkConfig& config, const std::string& nonce) {
+    Run run = run_prompts(config, {nonce}, config.max_tokens, {.stop = [this] { return stop_ && stop_(); }});
+    if (run.requests.empty()) return std::nullopt;
+    RequestRecord record = std::move(run.requests.front());
+    if (record.error.code == ErrorCode::kUnreachable) lost_ = record.error;
+    return record;
+}
+
+PathTimes Session::path_times(const BenchmarkConfig& config) {
+    return backend_->path_times({.text = nonces_.next() + config.prompt, .max_tokens = 1, .seed = target_.seed});
 }
 
 }  // namespace velollm::benchmark

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "benchmark/loading.h"
 #include "hardware/telemetry.h"
 #include "load/engine.h"
 #include "load/nonce.h"
@@ -38,6 +39,8 @@ bool narrow(const std::vector<RequestRecord>& done, double until);
 struct Preparation {
     TargetInfo target;
     LoadedModel loaded;
+    std::vector<LoadTime> loads;  ///< see Loading
+    std::optional<Ns> resident;
     std::vector<RequestRecord> warm_up;  ///< in the order they were sent; none of them counts
     bool warm_up_steady = true;
     std::optional<HostReport> quiet;  ///< the machine with the engine idle
@@ -54,8 +57,7 @@ public:
     Result<TargetInfo> connect(const std::string& model);
 
     /// Loads and warms up. The first requests after a load are slower than the rest (memory is touched for the first
-    /// time, clocks rise, kernels are chosen): they are made, and never counted. `reload`: unload first, so that the
-    /// load time is one.
+    /// time, clocks rise, kernels are chosen): they are made, and never counted. `reload`: as of load_model().
     Result<Preparation> prepare(const BenchmarkConfig& first, bool reload);
 
     /// Measures. Gives a result even when requests fail: its summary says what it is worth. `on_request` sees every
@@ -63,16 +65,27 @@ public:
     BenchmarkResult measure(const BenchmarkConfig& config, const std::function<void(const RequestRecord&)>& on_request,
                             load::LiveCounters* live);
 
+    /// One request outside of measure(), with the prompt that begins with `nonce`. Nothing when stopped before it.
+    std::optional<RequestRecord> request(const BenchmarkConfig& config, const std::string& nonce);
+    /// Judges and sums up requests that were made one by one.
+    BenchmarkResult conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const;
+    /// Where the engine runs, as far as that can be told.
+    hardware::EnginePlace engine_place() const;
+    PathTimes path_times(const BenchmarkConfig& config);
+
     /// Set when the engine went away while measuring: going on makes no sense.
     const std::optional<Error>& lost() const { return lost_; }
     const Hardware& hardware() const { return hardware_; }
 
 private:
-    Run run_prompts(const BenchmarkConfig& config, std::int64_t requests, std::int64_t max_tokens,
+    Run run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                     const load::Watch& watch);
+    std::vector<std::string> new_nonces(std::int64_t count);
+    /// The prompt with what fills the context in front of it; it still lacks a nonce.
+    std::string filled_prompt(const BenchmarkConfig& config) const;
+    void learn_word_length(const BenchmarkConfig& config);
     Result<void> warm_up(const BenchmarkConfig& config);
     Result<void> check_quiet();
-    hardware::EnginePlace engine_place() const;
 
     TargetSpec target_;
     system::System system_;
@@ -83,6 +96,8 @@ private:
     load::NonceSource nonces_;
     std::unique_ptr<Backend> backend_;
     Preparation prepared_;
+    std::optional<double> tokens_per_word_;  ///< of filler text, as this model has it
+    std::uint64_t filler_seed_;
     std::optional<Error> lost_;
 };
 

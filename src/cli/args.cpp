@@ -4,13 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <initializer_list>
 #include <limits>
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/settings.h"
 #include "cli/version.h"
-#include "serde/files.h"
 
 namespace velollm::cli {
 namespace {
@@ -22,13 +21,16 @@ struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
+    CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
+    SelfTestArgs selftest_args;
     std::string config_file;
     std::string ollama_url;
     double timeout_seconds = 300.0;
     double quiet_seconds = 3.0;
     std::string until;
+    std::string depth;
     bool version = false;
 };
 
@@ -100,9 +102,9 @@ void add_target(CLI::App& command, Parser& parser) {
     command
         .add_option("-b,--backend", target.backend,
                     "ollama (default), llamacpp (a running llama-server; with -m FILE: starts it),\n"
-                    "openai (any server with /v1; needs --url), embedded")
-        ->check(silent(CLI::IsMember(backend::backend_names())))
-        ->type_name("NAME")
+                    "openai (any server with /v1; needs --url), embedded;\n"
+                    "several, as embedded,ollama,llamacpp, are measured in turn")
+        ->type_name("NAME[,NAME]")
         ->group(group);
     command.add_option("--url", target.url, "Server address; default $OLLAMA_HOST or http://localhost:11434")
         ->type_name("URL")
@@ -123,6 +125,7 @@ void add_target(CLI::App& command, Parser& parser) {
         ->check(silent(CLI::IsMember({"generate", "chat", "completion", "completions"})))
         ->type_name("NAME")
         ->group(group);
+    command.add_flag("--raw", target.raw, "Send the bare prompt, without the model's chat template")->group(group);
     command
         .add_option("--timeout", parser.timeout_seconds, "Give a request up after so long without a token; default 300")
         ->check(silent(CLI::Range(0.1, 86400.0)))
@@ -184,6 +187,11 @@ void add_benchmark(Parser& parser) {
         ->check(silent(CLI::Range(1, 100'000)))
         ->type_name("N")
         ->group(group);
+    command
+        .add_option("--depth", parser.depth,
+                    "Each benchmark with so many tokens of other text in front of its prompt, e.g. 0,1024,4096")
+        ->type_name("N[,N]")
+        ->group(group);
     add_method(command, parser);
     add_target(command, parser);
     add_engine(command, parser);
@@ -199,6 +207,14 @@ void add_detect(Parser& parser) {
     add_output(command, parser, parser.detect_args.out, {"text", "json"});
 }
 
+void add_selftest(Parser& parser) {
+    CLI::App& command = *(parser.selftest = parser.app.add_subcommand(
+                              "selftest", "Measure the error that this program makes on this machine"));
+    command.footer("Example: velollm selftest");
+    command.add_flag("--json", parser.selftest_args.json, "Print JSON also on a terminal")->group("Output");
+    add_output(command, parser, parser.selftest_args.out, {"text", "json"});
+}
+
 void build(Parser& parser) {
     CLI::App& app = parser.app;
     // A later value wins: the settings file goes in front of what the user typed.
@@ -209,72 +225,35 @@ void build(Parser& parser) {
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
     add_detect(parser);
+    add_selftest(parser);
     app.footer(
         "'velollm COMMAND --help' shows the options of a command.\n"
         "Start with: velollm benchmark -b embedded");
-}
-
-/// The value of the last of `names` among the words, in each form that CLI11 takes; nothing when none is there.
-std::optional<std::string> typed(const std::vector<std::string>& words, std::initializer_list<std::string> names) {
-    std::optional<std::string> found;
-    for (std::size_t i = 0; i < words.size(); ++i) {
-        for (const std::string& name : names) {
-            const bool long_name = name.starts_with("--");
-            if (words[i] == name) found = i + 1 < words.size() ? words[i + 1] : "";
-            if (long_name && words[i].starts_with(name + "=")) found = words[i].substr(name.size() + 1);
-            if (!long_name && words[i].starts_with(name) && words[i].size() > name.size()) found = words[i].substr(2);
-        }
-    }
-    return found;
-}
-
-/// Whether what was typed leaves no room for a setting of the file, though it is another option.
-bool overruled(const std::string& key, const std::vector<std::string>& words, const std::string& file_backend) {
-    if (key == "suite" || key == "prompt" || key == "name") return typed(words, {"--suite", "--prompt"}).has_value();
-    if (key != "url" && key != "ollama-url") return false;
-    // An address belongs to the server that the file means.
-    const auto backend = typed(words, {"-b", "--backend"});
-    return typed(words, {"--url", "--ollama-url"}) || (backend && *backend != file_backend);
-}
-
-/// Settings for the command that is about to run, as words of its command line.
-Result<std::vector<std::string>> settings_words(const std::vector<std::string>& arguments, const CLI::App& command,
-                                                const CLI::App& other, const system::System& system) {
-    const std::string explicit_file = typed(arguments, {"--config"}).value_or("");
-    const bool asked = !explicit_file.empty();
-    const std::filesystem::path file =
-        asked ? explicit_file : (system::config_folder(system) / "velollm.json").string();
-    const auto text = system::read_file(file);
-    if (!text) {
-        if (!asked) return std::vector<std::string>{};
-        return Error{ErrorCode::kUsage, fmt::format("Cannot read the settings file {}", file.string()),
-                     "Check the path after --config."};
-    }
-    const auto settings = serde::read_settings(*text, file.string());
-    if (!settings) return settings.error();
-    std::vector<std::string> words;
-    std::string backend = "ollama";
-    for (const auto& [key, value] : *settings)
-        if (key == "backend") backend = value;
-    for (const auto& [key, value] : *settings) {
-        const std::string option = "--" + key;
-        if (overruled(key, arguments, backend)) continue;
-        if (command.get_option_no_throw(option) != nullptr) {
-            words.push_back(option + "=" + value);
-        } else if (other.get_option_no_throw(option) == nullptr) {
-            return Error{ErrorCode::kUsage, fmt::format("{}: unknown option \"{}\"", file.string(), key),
-                         "Options are named as on the command line, without the dashes."};
-        }
-    }
-    return words;
 }
 
 Printed usage_error(const Error& error) {
     return {fmt::format("Error: {}\n  {}\n", error.message, error.hint), true, kUsageExit};
 }
 
+/// "0,1024,4096": ascending or not, each once.
+Result<std::vector<std::int64_t>> read_depths(const std::string& text) {
+    constexpr std::int64_t kMost = 10'000'000;
+    std::vector<std::int64_t> depths;
+    for (const std::string_view word : base::split(text, ',')) {
+        const auto depth = base::parse_int(base::trim(word));
+        if (!depth || *depth < 0 || *depth > kMost || std::find(depths.begin(), depths.end(), *depth) != depths.end())
+            return Error{ErrorCode::kUsage, fmt::format("--depth {} is no list of depths", text),
+                         "Write tokens, each depth once: --depth 0,1024,4096"};
+        depths.push_back(*depth);
+    }
+    return depths;
+}
+
 Result<void> endpoint_fits(const TargetSpec& target) {
     const std::string& name = target.endpoint;
+    if (target.raw && (name == "chat" || (name.empty() && target.backend == "openai")))
+        return Error{ErrorCode::kUsage, "--raw needs an endpoint that takes a bare prompt",
+                     "Leave --endpoint chat out; with -b openai add  --endpoint completions"};
     if (name.empty()) return {};
     if (target.backend == "embedded")
         return Error{ErrorCode::kUsage, "-b embedded has no server and no --endpoint", "Leave it out."};
@@ -302,10 +281,44 @@ Result<void> take_method(Parser& parser) {
     return {};
 }
 
+/// Checks the names of -b, and sorts out what several of them can't have.
+Result<void> take_backends(Parser& parser) {
+    BenchmarkArgs& args = parser.benchmark_args;
+    const std::vector<std::string> known = backend::backend_names();
+    std::vector<std::string> names;
+    for (const std::string_view word : base::split(args.target.backend, ',')) {
+        const std::string name(base::trim(word));
+        if (std::find(known.begin(), known.end(), name) == known.end())
+            return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", name),
+                         "Known are ollama, llamacpp, openai and embedded."};
+        if (std::find(names.begin(), names.end(), name) != names.end())
+            return Error{ErrorCode::kUsage, fmt::format("-b names {} twice", name), "Once is enough."};
+        names.push_back(name);
+    }
+    args.target.backend = names.front();
+    if (names.size() == 1) return {};
+    if (args.protocol.until || !args.target.endpoint.empty())
+        return Error{ErrorCode::kUsage, "--until and --endpoint are for one backend",
+                     "With several, --runs says how many rounds."};
+    // Each engine has its own idea of the chat template; only bare words give all of them the same tokens.
+    args.target.raw = true;
+    args.backends = std::move(names);
+    args.ollama_url = parser.ollama_url;
+    return {};
+}
+
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
+    if (parser.selftest->parsed()) return parser.selftest_args;
     BenchmarkArgs& args = parser.benchmark_args;
-    if (!parser.ollama_url.empty()) {
+    if (const auto method = take_method(parser); !method) return usage_error(method.error());
+    if (!parser.depth.empty()) {
+        auto depths = read_depths(parser.depth);
+        if (!depths) return usage_error(depths.error());
+        args.depths = std::move(*depths);
+    }
+    if (const auto named = take_backends(parser); !named) return usage_error(named.error());
+    if (!parser.ollama_url.empty() && args.backends.empty()) {
         if (args.target.backend != "ollama")
             return usage_error(
                 {ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
@@ -318,11 +331,12 @@ Arguments finish(Parser& parser) {
         return usage_error({ErrorCode::kUsage, "--name goes with --prompt", "A suite names its benchmarks itself."});
     if (!args.prompt.empty() && !args.suite.empty())
         return usage_error({ErrorCode::kUsage, "--prompt and --suite exclude one another", "Leave one of them out."});
-    if (args.target.backend == "embedded" && !args.target.url.empty())
+    if (args.backends.empty() && args.target.backend == "embedded" && !args.target.url.empty())
         return usage_error(
             {ErrorCode::kUsage, "-b embedded runs in this process and has no --url", "Leave --url out."});
-    if (const auto method = take_method(parser); !method) return usage_error(method.error());
-    if (const auto fits = endpoint_fits(args.target); !fits) return usage_error(fits.error());
+    if (args.backends.empty()) {
+        if (const auto fits = endpoint_fits(args.target); !fits) return usage_error(fits.error());
+    }
     args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.timeout_seconds));
     return args;
 }
@@ -333,28 +347,18 @@ Arguments parse_arguments(std::vector<std::string> arguments, const system::Syst
     Parser parser;
     build(parser);
     try {
-        const auto command = std::find_if(arguments.begin(), arguments.end(), [&](const std::string& word) {
-            return word == "benchmark" || word == "detect";
-        });
-        if (command != arguments.end()) {
-            const bool is_benchmark = *command == "benchmark";
-            const auto words = settings_words(arguments, is_benchmark ? *parser.benchmark : *parser.detect,
-                                              is_benchmark ? *parser.detect : *parser.benchmark, system);
-            if (!words) return usage_error(words.error());
-            arguments.insert(command + 1, words->begin(), words->end());
-        }
+        if (const auto added = add_settings(arguments, parser.app, system); !added) return usage_error(added.error());
         std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back
         parser.app.parse(arguments);
     } catch (const CLI::CallForHelp&) {
-        const CLI::App* shown = parser.benchmark->parsed() ? parser.benchmark
-                                : parser.detect->parsed()  ? parser.detect
-                                                           : nullptr;
-        return Printed{shown != nullptr ? shown->help(parser.app.get_name()) : parser.app.help(), false, 0};
+        for (const CLI::App* command : parser.app.get_subcommands({}))
+            if (command->parsed()) return Printed{command->help(parser.app.get_name()), false, 0};
+        return Printed{parser.app.help(), false, 0};
     } catch (const CLI::ParseError& error) {
         return usage_error({ErrorCode::kUsage, error.what(), "See: velollm --help"});
     }
     if (parser.version) return Printed{version_text(), false, 0};
-    if (!parser.benchmark->parsed() && !parser.detect->parsed()) return Printed{parser.app.help(), false, 0};
+    if (parser.app.get_subcommands().empty()) return Printed{parser.app.help(), false, 0};
     return finish(parser);
 }
 

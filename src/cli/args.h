@@ -27,11 +27,14 @@ struct OutputArgs {
 struct BenchmarkArgs {
     OutputArgs out;
     TargetSpec target;
-    std::string suite;  ///< "standard", a file, or "-"
+    std::vector<std::string> backends;  ///< two or more: measured in turn; `target.backend` is then the first
+    std::string ollama_url;             ///< for several backends: Ollama's address
+    std::string suite;                  ///< "standard", a file, or "-"
     std::string prompt;
     std::string name = "custom";
     std::optional<std::int64_t> max_tokens;
     std::optional<std::int64_t> iterations;
+    std::vector<std::int64_t> depths;  ///< --depth; empty: none asked for
     bool reload = false;
     bool force = false;  ///< print the numbers of an invalid run
     bool quick = false;
@@ -43,6 +46,11 @@ struct DetectArgs {
     bool json = false;
 };
 
+struct SelfTestArgs {
+    OutputArgs out;
+    bool json = false;
+};
+
 /// Help, version or a mistake: text to print, and the exit code.
 struct Printed {
     std::string text;
@@ -50,7 +58,7 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, DetectArgs, Printed>;
+using Arguments = std::variant<BenchmarkArgs, DetectArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

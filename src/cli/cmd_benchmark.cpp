@@ -3,71 +3,22 @@
 #include <algorithm>
 #include <cstdio>
 #include <deque>
-#include <iostream>
-#include <iterator>
-#include <set>
 
 #include "backend/options.h"
-#include "base/digest.h"
 #include "benchmark/session.h"
-#include "benchmark/suite.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/plan.h"
 #include "cli/progress.h"
-#include "cli/version.h"
+#include "cli/side_by_side.h"
 #include "hardware/detect.h"
+#include "report/depths_text.h"
 #include "report/result_json.h"
 #include "report/table.h"
-#include "serde/files.h"
 
 namespace velollm::cli {
 namespace {
-
-constexpr const char* kCustomSuite = "custom";
-constexpr std::int64_t kQuickRuns = 3;
-
-/// The benchmarks to run, and the name of the suite that they make up.
-struct Plan {
-    std::string suite;
-    std::vector<BenchmarkConfig> configs;
-};
-
-Result<std::string> suite_text(const std::string& file) {
-    if (file == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-    const auto text = system::read_file(file);
-    if (text) return *text;
-    return Error{ErrorCode::kUsage, fmt::format("Cannot read the suite {}", file),
-                 "Name a JSON file, 'standard', or - for standard input."};
-}
-
-Result<Plan> make_plan(const BenchmarkArgs& args) {
-    if (!args.prompt.empty()) {
-        return Plan{kCustomSuite,
-                    {{.name = args.name,
-                      .model = {},
-                      .prompt = args.prompt,
-                      .max_tokens = args.max_tokens.value_or(50),
-                      .iterations = args.iterations.value_or(3)}}};
-    }
-    Plan plan{benchmark::kStandardSuite, benchmark::standard_suite()};
-    if (!args.suite.empty() && args.suite != "standard") {
-        const auto text = suite_text(args.suite);
-        if (!text) return text.error();
-        auto configs = serde::read_suite(*text, args.suite == "-" ? "standard input" : args.suite);
-        if (!configs) return configs.error();
-        plan = {kCustomSuite, std::move(*configs)};
-    }
-    if (args.max_tokens || args.iterations || args.quick || args.protocol.until) plan.suite = kCustomSuite;
-    if (args.quick) plan.configs.resize(1);
-    for (BenchmarkConfig& config : plan.configs) {
-        config.max_tokens = args.max_tokens.value_or(config.max_tokens);
-        config.iterations = args.iterations.value_or(args.quick ? kQuickRuns : config.iterations);
-        if (args.protocol.until) config.iterations = benchmark::kMaxRuns;
-        if (!args.target.model.empty()) config.model = args.target.model;
-    }
-    return plan;
-}
 
 /// The command from its start to its exit code.
 class Command {
@@ -79,17 +30,7 @@ public:
           progress_(stderr_is_terminal() && !args_.out.quiet),
           session_(args_.target, system, hardware::detect_this_machine(system), args_.protocol, clock_,
                    [this] { return stopped(); }) {
-        shared_.options = args_.target.options;
-        shared_.hardware = session_.hardware();
-        shared_.seed = args_.target.seed;
-        shared_.suite = plan_.suite;
-        shared_.until = args_.protocol.until;
-        shared_.quick = args_.quick;
-        const std::int64_t now_ms = system::unix_now_ms();
-        shared_.run_id = base::uuid_v7(now_ms, system::random_u64(), system::random_u64());
-        shared_.started_at = system::utc_timestamp(now_ms / 1000);
-        shared_.tool_version = tool_version();
-        shared_.tool_commit = tool_commit();
+        shared_ = first_context(args_, plan_, session_.hardware(), system);
     }
 
     int run() {
@@ -150,7 +91,7 @@ private:
                                   : !args_.target.model.empty() ? args_.target.model
                                                                 : kDefaultModel;
         if (!connected && connected.error().code == ErrorCode::kUsage) return connected.error();
-        const std::string engine = connected ? connected->display_name : engine_name();
+        const std::string engine = connected ? connected->display_name : engine_name(args_.target.backend);
         if (first) {
             if (const auto said = say(console_.opening(args_.target.backend, model)); !said) return said;
         }
@@ -163,16 +104,12 @@ private:
         if (!prepared) return prepared.error();
         context.target = prepared->target;
         context.loaded = prepared->loaded;
+        context.loads = prepared->loads;
+        context.resident = prepared->resident;
         context.warm_up = prepared->warm_up;
         context.warm_up_steady = prepared->warm_up_steady;
         context.quiet = prepared->quiet;
         return say(console_.engine(context));
-    }
-
-    std::string engine_name() const {
-        if (args_.target.backend == "ollama") return "Ollama";
-        if (args_.target.backend == "openai") return "OpenAI-compatible server";
-        return args_.target.backend == "llamacpp" ? "llama-server" : "llama.cpp";
     }
 
     Result<void> measure(const BenchmarkConfig& config) {
@@ -210,8 +147,10 @@ private:
         if (format == "csv") return out_.print(report::result_csv(reported_));
         if (format == "md") return out_.print(report::result_markdown(reported_));
         const std::vector<BenchmarkResult> results(results_.begin(), results_.end());
-        std::string text = console_.summary(results) + console_.warnings(results, args_.out.verbose);
-        if (args_.out.verbose) text += console_.metrics(results);
+        std::string text = console_.summary(results);
+        if (!args_.depths.empty()) text += report::depths_text(results);
+        text += console_.warnings(results, args_.out.verbose);
+        if (args_.out.verbose) text += console_.metrics(results, shared_.self_test);
         if (!args_.out.quiet) text += args_.out.output.empty() ? console_.tip() : console_.saved(args_.out.output);
         return out_.print(text);
     }
@@ -240,11 +179,13 @@ int cmd_benchmark(BenchmarkArgs args, const system::System& system) {
     const report::Console console(style_of(args.out, system));
     auto plan = make_plan(args);
     if (!plan) return fail(console, plan.error());
-    if (const auto taken = backend::take_environment(args.target, system); !taken) return fail(console, taken.error());
     if (!args.out.output.empty() && args.out.output != "-") {
         if (const auto writable = system::check_writable(args.out.output); !writable)
             return fail(console, writable.error());
     }
+    if (!args.backends.empty()) return cmd_side_by_side(std::move(args), std::move(*plan), system);
+    if (const auto taken = backend::take_environment(args.target, system); !taken) return fail(console, taken.error());
+    make_room(args.target, *plan);
     return Command(std::move(args), std::move(*plan), system).run();
 }
 

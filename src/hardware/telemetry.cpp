@@ -74,14 +74,13 @@ void add_cpu_shares(const MachineSample& first, const MachineSample& last, const
     report.busy_share = share(busy, all);
     report.steal_share = share(stolen, all);
     const auto own = grown(first.own_cpu, last.own_cpu);
-    if (engine.in_this_process) {
-        report.engine_share = share(own, all);
-        if (own) report.others_share = share(std::max(busy - stolen - *own, Ns{0}), all);
-    } else if (first.engine && last.engine) {
-        const Ns used = std::max(last.engine->cpu - first.engine->cpu, Ns{0});
-        report.engine_share = share(used, all);
-        if (own) report.others_share = share(std::max(busy - stolen - used - *own, Ns{0}), all);
-    }
+    std::optional<Ns> processes;
+    if (first.engine && last.engine) processes = std::max(last.engine->cpu - first.engine->cpu, Ns{0});
+    const Ns used = processes.value_or(Ns{0}) + (engine.in_this_process ? own.value_or(Ns{0}) : Ns{0});
+    if (!processes && !engine.in_this_process) return;
+    report.engine_share = share(used, all);
+    const Ns ours = engine.in_this_process ? used : used + own.value_or(Ns{0});
+    if (own) report.others_share = share(std::max(busy - stolen - ours, Ns{0}), all);
 }
 
 void add_clocks(const std::vector<MachineSample>& samples, HostReport& report) {
@@ -125,16 +124,23 @@ EnginePlace find_engine(const system::System& system, std::optional<int> root, b
     return place;
 }
 
-MachineSample read_sample(const system::System& system, const EnginePlace& engine, TimePoint now) {
-    MachineSample sample{.at = now, .time = system::machine_time(system), .own_cpu = system::process_cpu_time()};
+MachineSample read_gauges(const system::System& system, const EnginePlace& engine, TimePoint now) {
+    MachineSample sample{.at = now};
     if (!engine.processes.empty()) sample.engine = process_use(system, engine.processes);
+    sample.mhz = current_mhz(system);
+    return sample;
+}
+
+MachineSample read_sample(const system::System& system, const EnginePlace& engine, TimePoint now) {
+    MachineSample sample = read_gauges(system, engine, now);
+    sample.time = system::machine_time(system);
+    sample.own_cpu = system::process_cpu_time();
     sample.waiting_cpu = parse_pressure(read_text(system, "/proc/pressure/cpu"));
     sample.waiting_memory = parse_pressure(read_text(system, "/proc/pressure/memory"));
     sample.waiting_io = parse_pressure(read_text(system, "/proc/pressure/io"));
     sample.swapped_in_pages = parse_counter(read_text(system, "/proc/vmstat"), "pswpin");
     sample.throttle_events = throttle_events(system);
     sample.quota_throttled = quota_throttled(system, engine.cpu_group);
-    sample.mhz = current_mhz(system);
     return sample;
 }
 
@@ -186,19 +192,21 @@ Power read_power(const system::System& system) {
 }
 
 HostWatch::HostWatch(const system::System& system, EnginePlace engine, Ns nap)
-    : system_(system), engine_(engine), hiccups_(nap), thread_(kPeriod, [this](TimePoint) { sample(); }) {
-    sample();
-}
+    : system_(system),
+      engine_(engine),
+      samples_{read_sample(system, engine, system::SteadyClock().now())},
+      hiccups_(nap),
+      thread_(kPeriod, [this](TimePoint) { keep(read_gauges(system_, engine_, system::SteadyClock().now())); }) {}
 
-void HostWatch::sample() {
-    MachineSample sample = read_sample(system_, engine_, system::SteadyClock().now());
+void HostWatch::keep(MachineSample sample) {
     const std::lock_guard lock(mutex_);
     samples_.push_back(std::move(sample));
 }
 
 HostReport HostWatch::report() {
-    sample();
+    const MachineSample last = read_sample(system_, engine_, system::SteadyClock().now());
     const std::lock_guard lock(mutex_);
+    samples_.push_back(last);
     HostReport report = host_report(samples_, engine_);
     report.hiccups = hiccups_.report();
     return report;

@@ -46,6 +46,9 @@ struct EnginePlace {
 EnginePlace find_engine(const system::System& system, std::optional<int> root, bool in_this_process);
 
 MachineSample read_sample(const system::System& system, const EnginePlace& engine, TimePoint now);
+/// Only what has a course between the first and the last sample: the engine's memory and the clock. All else counts up,
+/// and reading it costs several times as much.
+MachineSample read_gauges(const system::System& system, const EnginePlace& engine, TimePoint now);
 
 /// What the samples say of the time between the first and the last.
 HostReport host_report(const std::vector<MachineSample>& samples, const EnginePlace& engine);
@@ -57,14 +60,15 @@ struct Power {
 };
 Power read_power(const system::System& system);
 
-/// Watches the machine from now until report() is called: five samples a second, and a thread that naps.
+/// Watches the machine from now until report() is called: all counters at both ends, gauges five times a second, and a
+/// thread that naps.
 class HostWatch {
 public:
     HostWatch(const system::System& system, EnginePlace engine, Ns nap);
     HostReport report();
 
 private:
-    void sample();
+    void keep(MachineSample sample);
 
     const system::System& system_;
     EnginePlace engine_;

@@ -7,18 +7,39 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <map>
+#include <functional>
 #include <optional>
-#include <span>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include "base/text.h"
+#include "http/read_lag.h"
+#include "system/socket_stamp.h"
 
 namespace velollm::http {
 namespace {
 
 class CurlTransport;
+
+/// The stamp of a read that libcurl hands over in parts, one for each chunk of HTTP.
+///
+/// All parts lie in one buffer, in order. So a part that is not behind the one before belongs to the next read, and so
+/// may one right at the buffer's start, where the head of a chunk is. Each wake-up is a new read in any case.
+struct ReadStamp {
+    TimePoint at{};
+    std::uint64_t wake_up = 0;
+    const char* lowest = nullptr;  // of the parts of this exchange: the buffer's start, give or take a chunk's head
+    const char* end = nullptr;     // of the part before
+
+    bool is_new_read(const char* part, std::uint64_t this_wake_up) const {
+        constexpr std::ptrdiff_t kChunkHead = 24;
+        const std::less<const char*> before;
+        return wake_up != this_wake_up || lowest == nullptr || before(part, end) || before(part, lowest + kChunkHead);
+    }
+};
+
+constexpr long kMostConnections = 65'536;
 
 /// Whether the address is a loopback one by its looks. Everybody's http_proxy is meant for the world outside.
 bool on_this_machine(std::string_view url) {
@@ -27,6 +48,7 @@ bool on_this_machine(std::string_view url) {
     return host.starts_with("localhost:") || host.starts_with("127.") || host.starts_with("[::1]");
 }
 
+/// An exchange. Its handle is kept for later ones, since making one costs as much as sending a request.
 struct Stream {
     StreamId id = 0;
     CurlTransport* owner = nullptr;
@@ -37,7 +59,9 @@ struct Stream {
     std::array<char, CURL_ERROR_SIZE> error{};
     bool status_told = false;
     bool once = false;
+    bool fresh = false;
     bool sent = false;
+    ReadStamp read;
 };
 
 TransportFailure classify(CURLcode code) {
@@ -69,29 +93,32 @@ public:
     CurlTransport(Clock& clock, std::string ca_file) : clock_(clock), ca_file_(std::move(ca_file)) {
         static const CURLcode once = curl_global_init(CURL_GLOBAL_DEFAULT);
         (void)once;
+        system::allow_many_open_files();
         epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
         multi_ = curl_multi_init();
         curl_multi_setopt(multi_, CURLMOPT_SOCKETFUNCTION, &CurlTransport::watch_socket);
         curl_multi_setopt(multi_, CURLMOPT_SOCKETDATA, this);
         curl_multi_setopt(multi_, CURLMOPT_TIMERFUNCTION, &CurlTransport::set_timer);
         curl_multi_setopt(multi_, CURLMOPT_TIMERDATA, this);
+        // Else a connection is closed when its stream ends while few others run, and the next request needs a new one.
+        curl_multi_setopt(multi_, CURLMOPT_MAXCONNECTS, kMostConnections);
     }
 
     ~CurlTransport() override {
-        for (auto& [id, stream] : streams_) release(*stream);
-        streams_.clear();
+        while (!streams_.empty()) release(streams_.begin()->first);
+        for (const auto& stream : idle_) curl_easy_cleanup(stream->easy);
         curl_multi_cleanup(multi_);
         ::close(epoll_);
     }
 
     StreamId start(const HttpRequest& request, ByteSink& sink) override {
-        auto owned = std::make_unique<Stream>();
+        std::unique_ptr<Stream> owned = idle_stream();
         Stream& stream = *owned;
         stream.id = ++last_id_;
-        stream.owner = this;
         stream.sink = &sink;
         stream.body = request.body;
         stream.once = request.once;
+        stream.fresh = request.fresh;
         configure(stream, request);
         streams_.emplace(stream.id, std::move(owned));
         curl_multi_add_handle(multi_, stream.easy);
@@ -107,13 +134,13 @@ public:
 
     void poll(TimePoint until) override {
         drop_cancelled();
-        TimePoint wake = until;
-        if (timer_) wake = std::min(wake, *timer_);
-        std::array<epoll_event, 64> events{};
-        const int ready = wait(events, wake);
+        const auto ready = static_cast<std::size_t>(std::max(wait(timer_ ? std::min(until, *timer_) : until), 0));
+        const auto looked_at = ready == 0 ? std::nullopt : lag_.choose(clock_.now(), ready);
         int running = 0;
-        for (int i = 0; i < ready; ++i) {
-            const epoll_event& event = events[static_cast<std::size_t>(i)];
+        for (std::size_t i = 0; i < ready; ++i) {
+            const epoll_event& event = events_[i];
+            if (looked_at == i && (event.events & EPOLLIN) != 0) lag_.look(event.data.fd);
+            ++wake_ups_;
             int action = 0;
             if ((event.events & (EPOLLIN | EPOLLRDHUP)) != 0) action |= CURL_CSELECT_IN;
             if ((event.events & EPOLLOUT) != 0) action |= CURL_CSELECT_OUT;
@@ -122,39 +149,47 @@ public:
         }
         if (timer_ && clock_.now() >= *timer_) {
             timer_.reset();
+            ++wake_ups_;
             curl_multi_socket_action(multi_, CURL_SOCKET_TIMEOUT, 0, &running);
         }
         finish_done();
         drop_cancelled();
     }
 
+    TransportHealth take_health() override { return {.reads = std::exchange(reads_, 0), .lag = lag_.take()}; }
+
 private:
-    /// Waits for sockets, with the full resolution of the clock where the kernel can (Linux 5.11): a request of a
-    /// timetable would be sent up to a millisecond late.
-    int wait(std::span<epoll_event> events, TimePoint until) {
+    /// Waits for sockets, with the full resolution of the clock where the kernel can (Linux 5.11).
+    int wait(TimePoint until) {
         const Ns left = std::clamp<Ns>(until - clock_.now(), Ns{0}, std::chrono::seconds(60));
-        const int most = static_cast<int>(events.size());
+        const int most = static_cast<int>(events_.size());
         if (exact_waits_) {
             const auto whole = std::chrono::duration_cast<std::chrono::seconds>(left);
             const timespec time{.tv_sec = whole.count(), .tv_nsec = (left - whole).count()};
-            const int ready = ::epoll_pwait2(epoll_, events.data(), most, &time, nullptr);
+            const int ready = ::epoll_pwait2(epoll_, events_.data(), most, &time, nullptr);
             if (ready >= 0 || errno != ENOSYS) return ready;
             exact_waits_ = false;
         }
         // Rounded up: waking a moment early would spin through the rest of the millisecond.
         const auto left_ms = std::chrono::ceil<std::chrono::milliseconds>(left).count();
-        return ::epoll_wait(epoll_, events.data(), most, static_cast<int>(left_ms));
+        return ::epoll_wait(epoll_, events_.data(), most, static_cast<int>(left_ms));
     }
 
-    void configure(Stream& stream, const HttpRequest& request) {
+    /// A stream with a handle that has all that is the same in every exchange.
+    std::unique_ptr<Stream> idle_stream() {
+        if (!idle_.empty()) {
+            auto stream = std::move(idle_.back());
+            idle_.pop_back();
+            return stream;
+        }
+        auto owned = std::make_unique<Stream>();
+        Stream& stream = *owned;
+        stream.owner = this;
         CURL* easy = stream.easy = curl_easy_init();
-        const auto connect_ms = std::chrono::ceil<std::chrono::milliseconds>(request.connect_timeout).count();
-        curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
         curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
         curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
         curl_easy_setopt(easy, CURLOPT_TCP_NODELAY, 1L);
-        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect_ms));
         curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, stream.error.data());
         curl_easy_setopt(easy, CURLOPT_PRIVATE, &stream);
         curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, &CurlTransport::take_bytes);
@@ -165,11 +200,20 @@ private:
         curl_easy_setopt(easy, CURLOPT_PREREQDATA, &stream);
         curl_easy_setopt(easy, CURLOPT_USERAGENT, "velollm");
         if (!ca_file_.empty()) curl_easy_setopt(easy, CURLOPT_CAINFO, ca_file_.c_str());
-        if (request.fresh) {
-            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
-            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
-        }
-        if (on_this_machine(request.url)) curl_easy_setopt(easy, CURLOPT_PROXY, "");
+        curl_easy_setopt(easy, CURLOPT_SOCKOPTFUNCTION, &CurlTransport::made_socket);
+        return owned;
+    }
+
+    void configure(Stream& stream, const HttpRequest& request) {
+        CURL* easy = stream.easy;
+        const auto connect_ms = std::chrono::ceil<std::chrono::milliseconds>(request.connect_timeout).count();
+        curl_easy_setopt(easy, CURLOPT_URL, request.url.c_str());
+        curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(connect_ms));
+        // Where none can be kept, libcurl needn't look through all of the open ones for it.
+        const bool none_kept = kept_connections_ == 0;
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, request.fresh || none_kept ? 1L : 0L);
+        curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, request.fresh ? 1L : 0L);
+        curl_easy_setopt(easy, CURLOPT_PROXY, on_this_machine(request.url) ? "" : nullptr);
         for (const std::string& line : request.headers)
             stream.headers = curl_slist_append(stream.headers, line.c_str());
         if (request.method == "POST") {
@@ -179,23 +223,30 @@ private:
             stream.headers = curl_slist_append(stream.headers, "Content-Type: application/json");
             // curl would hold a body of over 1 MiB back until the server says "100 Continue".
             stream.headers = curl_slist_append(stream.headers, "Expect:");
+        } else {
+            curl_easy_setopt(easy, CURLOPT_HTTPGET, 1L);
         }
         curl_easy_setopt(easy, CURLOPT_HTTPHEADER, stream.headers);
     }
 
-    void release(Stream& stream) {
-        curl_multi_remove_handle(multi_, stream.easy);
-        curl_easy_cleanup(stream.easy);
-        curl_slist_free_all(stream.headers);
+    /// Ends an exchange and keeps its handle.
+    void release(StreamId id) {
+        const auto it = streams_.find(id);
+        if (it == streams_.end()) return;
+        std::unique_ptr<Stream> stream = std::move(it->second);
+        streams_.erase(it);
+        curl_multi_remove_handle(multi_, stream->easy);
+        curl_easy_setopt(stream->easy, CURLOPT_HTTPHEADER, nullptr);
+        curl_slist_free_all(std::exchange(stream->headers, nullptr));
+        stream->body.clear();
+        stream->error[0] = '\0';
+        stream->status_told = stream->sent = false;
+        stream->read = {};
+        idle_.push_back(std::move(stream));
     }
 
     void drop_cancelled() {
-        for (const StreamId id : cancelled_) {
-            const auto it = streams_.find(id);
-            if (it == streams_.end()) continue;
-            release(*it->second);
-            streams_.erase(it);
-        }
+        for (const StreamId id : cancelled_) release(id);
         cancelled_.clear();
     }
 
@@ -213,10 +264,10 @@ private:
             if (code != CURLE_OK)
                 end.detail = base::one_line(stream.error[0] != '\0' ? stream.error.data() : curl_easy_strerror(code));
             if (code == CURLE_ABORTED_BY_CALLBACK) end.detail = "the kept connection broke before the answer began";
+            if (!stream.fresh) ++kept_connections_;
             ByteSink* sink = stream.sink;
             const StreamId id = stream.id;
-            release(stream);
-            streams_.erase(id);
+            release(id);
             if (sink != nullptr) sink->on_end(id, now, end);
         }
     }
@@ -230,15 +281,28 @@ private:
 
     static std::size_t take_bytes(char* data, std::size_t, std::size_t count, void* context) {
         Stream& stream = *static_cast<Stream*>(context);
-        const TimePoint now = stream.owner->clock_.now();
-        tell_status(stream, now);
-        if (stream.sink != nullptr) stream.sink->on_bytes(stream.id, now, {data, count});
+        CurlTransport& self = *stream.owner;
+        ReadStamp& read = stream.read;
+        if (read.is_new_read(data, self.wake_ups_)) {
+            read.at = self.clock_.now();
+            read.wake_up = self.wake_ups_;
+            if (read.lowest == nullptr || std::less<const char*>()(data, read.lowest)) read.lowest = data;
+            ++self.reads_;
+        }
+        read.end = data + count;
+        if (!stream.status_told) tell_status(stream, read.at);
+        if (stream.sink != nullptr) stream.sink->on_bytes(stream.id, read.at, {data, count});
         return count;
+    }
+
+    static int made_socket(void*, curl_socket_t socket, curlsocktype) {
+        system::note_arrivals(socket);
+        return CURL_SOCKOPT_OK;
     }
 
     static std::size_t take_header(char*, std::size_t, std::size_t count, void* context) {
         Stream& stream = *static_cast<Stream*>(context);
-        tell_status(stream, stream.owner->clock_.now());
+        if (!stream.status_told) tell_status(stream, stream.owner->clock_.now());
         return count;
     }
 
@@ -259,8 +323,10 @@ private:
         // libcurl sends again on a fresh connection when a kept one breaks before the answer. That would hide a
         // failure.
         if (std::exchange(stream.sent, true) && stream.once) return CURL_PREREQFUNC_ABORT;
-        if (stream.sink != nullptr)
-            stream.sink->on_sending(stream.id, stream.owner->clock_.now(), connecting_time(stream.easy));
+        const auto connecting = connecting_time(stream.easy);
+        std::size_t& kept = stream.owner->kept_connections_;
+        if (!connecting && kept > 0) --kept;
+        if (stream.sink != nullptr) stream.sink->on_sending(stream.id, stream.owner->clock_.now(), connecting);
         return CURL_PREREQFUNC_OK;
     }
 
@@ -291,11 +357,17 @@ private:
     Clock& clock_;
     std::string ca_file_;
     int epoll_ = -1;
-    bool exact_waits_ = true;
     CURLM* multi_ = nullptr;
     std::optional<TimePoint> timer_;  // when libcurl wants to be called though no socket is ready
-    std::map<StreamId, std::unique_ptr<Stream>> streams_;
+    std::unordered_map<StreamId, std::unique_ptr<Stream>> streams_;
+    std::vector<std::unique_ptr<Stream>> idle_;
     std::vector<StreamId> cancelled_;
+    std::array<epoll_event, 256> events_{};
+    bool exact_waits_ = true;
+    std::uint64_t wake_ups_ = 0;
+    std::size_t kept_connections_ = 0;  // that may be idle: every one that is comes from an exchange that ended
+    std::int64_t reads_ = 0;
+    ReadLagSampler lag_{system::time_waiting};
     StreamId last_id_ = 0;
 };
 

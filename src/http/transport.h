@@ -1,5 +1,6 @@
 #pragma once
 
+#include <velollm/backend.h>
 #include <velollm/time.h>
 
 #include <cstdint>
@@ -54,6 +55,12 @@ struct ByteSink {
     virtual void on_end(StreamId, TimePoint, const TransportEnd&) = 0;
 };
 
+/// How reading went.
+struct TransportHealth {
+    std::int64_t reads = 0;      ///< that brought something of an answer's body
+    std::optional<ReadLag> lag;  ///< absent where the kernel doesn't stamp what arrives
+};
+
 /// Carries HTTP exchanges. One thread uses it.
 struct HttpTransport {
     virtual ~HttpTransport() = default;
@@ -62,6 +69,8 @@ struct HttpTransport {
     virtual void cancel(StreamId) = 0;
     /// Waits for bytes and hands them out, until `until` or until anything happened. A signal ends the wait.
     virtual void poll(TimePoint until) = 0;
+    /// What was read since the last time this was asked. A transport that doesn't count says nothing.
+    virtual TransportHealth take_health() { return {}; }
 };
 
 struct HttpResponse {

@@ -7,15 +7,23 @@
 #include "load/engine.h"
 
 namespace velollm::load {
+namespace {
+
+/// A limit is no promise: room for more is made when it comes.
+constexpr std::int64_t kMostReserved = 1024;
+
+}  // namespace
 
 void Recorder::begin(RequestId id, Ns scheduled, std::int64_t max_tokens) {
     Open& open = open_[id];
+    open.record.events.reserve(static_cast<std::size_t>(std::clamp<std::int64_t>(max_tokens, 0, kMostReserved)));
     open.record.id = id;
     open.record.scheduled = scheduled;
     open.record.sent = scheduled;  // until the backend says when it really was
     open.record.max_tokens = max_tokens;
     open.record.text_hash = base::kFnvStart;
     open.sent = open.progress = run_begin_ + scheduled;
+    oldest_ = std::min(oldest_, open.progress);
     if (live_ != nullptr) {
         live_->events_in_request = 0;
         live_->since_first_token_ns = 0;
@@ -24,11 +32,15 @@ void Recorder::begin(RequestId id, Ns scheduled, std::int64_t max_tokens) {
 }
 
 Recorder::Open* Recorder::find(RequestId id) {
+    if (last_ != nullptr && last_id_ == id) return last_;
     const auto it = open_.find(id);
-    return it == open_.end() ? nullptr : &it->second;
+    if (it == open_.end()) return nullptr;
+    last_id_ = id;
+    return last_ = &it->second;
 }
 
 void Recorder::close(RequestId id) {
+    last_ = nullptr;
     done_.push_back(std::move(open_.at(id).record));
     open_.erase(id);
 }
@@ -45,17 +57,23 @@ void Recorder::give_up(RequestId id, TimePoint now, Outcome outcome) {
     close(id);
 }
 
-std::vector<RequestId> Recorder::silent_since(TimePoint limit) const {
+std::vector<RequestId> Recorder::silent_since(TimePoint limit) {
+    if (limit < oldest_) return {};
     std::vector<RequestId> ids;
-    for (const auto& [id, open] : open_)
-        if (open.progress <= limit) ids.push_back(id);
+    oldest_ = TimePoint::max();
+    for (const auto& [id, open] : open_) {
+        if (open.progress <= limit) {
+            ids.push_back(id);
+        } else {
+            oldest_ = std::min(oldest_, open.progress);
+        }
+    }
+    std::sort(ids.begin(), ids.end());
     return ids;
 }
 
 std::optional<TimePoint> Recorder::oldest_progress() const {
-    std::optional<TimePoint> oldest;
-    for (const auto& [id, open] : open_) oldest = oldest ? std::min(*oldest, open.progress) : open.progress;
-    return oldest;
+    return open_.empty() ? std::nullopt : std::optional(oldest_);
 }
 
 std::vector<RequestRecord> Recorder::take_done() {
@@ -85,8 +103,9 @@ void Recorder::on_tokens(RequestId id, TimePoint at, const TokenEvent& event) {
     record.text_hash = base::fnv1a(event.text, record.text_hash);
     record.text_bytes += static_cast<std::int64_t>(event.text.size());
     if (live_ != nullptr) {
-        live_->events_in_request = static_cast<std::int64_t>(record.events.size());
-        live_->since_first_token_ns = (record.events.back().at - record.events.front().at).count();
+        const auto at_once = std::memory_order_relaxed;  // a display: nothing else hangs on the order
+        live_->events_in_request.store(static_cast<std::int64_t>(record.events.size()), at_once);
+        live_->since_first_token_ns.store((record.events.back().at - record.events.front().at).count(), at_once);
     }
 }
 

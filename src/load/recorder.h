@@ -3,8 +3,8 @@
 #include <velollm/backend.h>
 #include <velollm/run.h>
 
-#include <map>
 #include <optional>
+#include <unordered_map>
 #include <vector>
 
 namespace velollm::load {
@@ -21,9 +21,10 @@ public:
     void give_up(RequestId id, TimePoint now, Outcome outcome);
 
     std::size_t open() const { return open_.size(); }
-    /// Open requests that have had no news since `limit`.
-    std::vector<RequestId> silent_since(TimePoint limit) const;
-    /// The longest that an open request has been without news, as the instant of its last news.
+    /// Open requests that have had no news since `limit`, in the order of their numbers. The caller gives them up.
+    std::vector<RequestId> silent_since(TimePoint limit);
+    /// No open request has been without news for longer than since then. Not always the very instant of the oldest
+    /// news, but never after it: who waits for a time-out may look too early, and not too late.
     std::optional<TimePoint> oldest_progress() const;
     std::vector<RequestRecord> take_done();
 
@@ -44,7 +45,12 @@ private:
 
     TimePoint run_begin_;
     LiveCounters* live_;
-    std::map<RequestId, Open> open_;
+    std::unordered_map<RequestId, Open> open_;
+    // The last one asked for: events of one request come in rows.
+    RequestId last_id_ = 0;
+    Open* last_ = nullptr;
+    // Not after the progress of any open request. News only ever move that forward, so it needs no keeping up.
+    TimePoint oldest_ = TimePoint::max();
     std::vector<RequestRecord> done_;
 };
 

@@ -40,22 +40,10 @@ std::optional<Ns> decode_time(const RequestRecord& record) {
     return time > Ns{0} ? std::optional(time) : std::nullopt;
 }
 
-std::vector<Ns> gaps(const RequestRecord& record) {
-    std::vector<Ns> out;
-    for (std::size_t i = 1; i < record.events.size(); ++i) out.push_back(record.events[i].at - record.events[i - 1].at);
-    return out;
-}
-
-std::vector<std::size_t> step_begins(const RequestRecord& record) {
-    constexpr std::int64_t kFifth = 5;
-    std::vector<std::size_t> begins;
-    if (record.events.empty()) return begins;
-    begins.push_back(0);
-    const auto count = static_cast<std::int64_t>(record.events.size());
-    const Ns whole = record.events.back().at - record.events.front().at;
-    for (std::size_t i = 1; i < record.events.size(); ++i)
-        if ((record.events[i].at - record.events[i - 1].at) * kFifth * (count - 1) >= whole) begins.push_back(i);
-    return begins;
+std::size_t count_steps(const RequestRecord& record) {
+    std::size_t count = 0;
+    for_each_step(record, [&](std::size_t) { ++count; });
+    return count;
 }
 
 std::optional<double> server_decode_speed(const RequestRecord& record) {

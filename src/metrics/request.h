@@ -26,13 +26,20 @@ std::optional<std::int64_t> decode_tokens(const RequestRecord& record);
 /// From the first to the last token event; absent when they are the same.
 std::optional<Ns> decode_time(const RequestRecord& record);
 
-/// Times between token events, in order.
-std::vector<Ns> gaps(const RequestRecord& record);
-
-/// The indices of the events that begin a step of the engine: speculative decoding and joined chunks bring several
-/// events at once. An event that comes within a fifth of the mean gap belongs to the step before it. (The mean, since
-/// among bursts the median gap is itself next to nothing.)
-std::vector<std::size_t> step_begins(const RequestRecord& record);
+/// Calls what(index) for each event that begins a step of the engine: speculative decoding and joined chunks bring
+/// several events at once. An event that comes within a fifth of the mean gap belongs to the step before it. (The mean,
+/// since among bursts the median gap is itself next to nothing.)
+template <typename What>
+void for_each_step(const RequestRecord& record, What what) {
+    constexpr std::int64_t kFifth = 5;
+    if (record.events.empty()) return;
+    what(std::size_t{0});
+    const auto count = static_cast<std::int64_t>(record.events.size());
+    const Ns whole = record.events.back().at - record.events.front().at;
+    for (std::size_t i = 1; i < record.events.size(); ++i)
+        if ((record.events[i].at - record.events[i - 1].at) * kFifth * (count - 1) >= whole) what(i);
+}
+std::size_t count_steps(const RequestRecord& record);
 
 /// Speed by the server's own clock, (n - 1) ÷ eval time: that time begins with the first token, which comes free.
 /// Dividing all n by it, as Ollama's documentation does, reads 1 / (n - 1) too high.

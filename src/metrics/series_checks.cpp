@@ -91,8 +91,8 @@ void check_gaps(const Run& run, Findings& out) {
     std::size_t bursts = 0;
     for (const RequestRecord& r : run.requests) {
         if (r.outcome != Outcome::kOk || r.events.size() < 2) continue;
-        bursts += r.events.size() - step_begins(r).size();
-        for (const Ns gap : gaps(r)) all.push_back(to_ms(gap));
+        bursts += r.events.size() - count_steps(r);
+        for (std::size_t i = 1; i < r.events.size(); ++i) all.push_back(to_ms(r.events[i].at - r.events[i - 1].at));
     }
     if (all.empty()) return;
     const auto count = static_cast<double>(all.size());
@@ -106,7 +106,8 @@ void check_gaps(const Run& run, Findings& out) {
     constexpr double kNagleHigh = 46.0;
     const auto held =
         std::count_if(all.begin(), all.end(), [](double ms) { return ms >= kNagleLow && ms <= kNagleHigh; });
-    if (stats::median_of(all) < kNagleLow / 2.0 && static_cast<double>(held) > kThresholds.nagle_share * count) {
+    if (static_cast<double>(held) > kThresholds.nagle_share * count &&
+        stats::median_of(std::move(all)) < kNagleLow / 2.0) {
         add(out, "nagle_suspected", Level::kNote,
             fmt::format("{:.0f} % of the gaps are 40 ms, the others far shorter: a delay of TCP, not of the model",
                         100.0 * static_cast<double>(held) / count),

@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <cstdint>
 #include <set>
+#include <utility>
 
 #include "metrics/figures.h"
 #include "metrics/request.h"
@@ -15,6 +17,7 @@
 #include "stats/order_interval.h"
 #include "stats/outliers.h"
 #include "stats/quantile.h"
+#include "stats/sort.h"
 
 namespace velollm {
 
@@ -52,12 +55,22 @@ Distribution describe(const std::vector<double>& sorted) {
             .severe_outliers = outliers.severe};
 }
 
+/// Large runs are sorted two dozen times: the memory for it is taken once.
+struct Memory {
+    std::vector<double> sorted;
+    std::vector<std::uint64_t> keys;
+
+    const std::vector<double>& sorted_copy(const std::vector<double>& values) {
+        sorted.assign(values.begin(), values.end());
+        stats::sort_values(sorted, keys);
+        return sorted;
+    }
+};
+
 /// Values of requests, in the order these were sent.
-Distribution distribution(const std::vector<double>& values) {
-    std::vector<double> sorted = values;
-    std::sort(sorted.begin(), sorted.end());
+Distribution distribution(std::vector<double> values, Memory& memory) {
+    const std::vector<double>& sorted = memory.sorted_copy(values);
     Distribution out = describe(sorted);
-    out.samples = values;
     auto worth = sorted.size();
     if (const double n = stats::effective_n(values);
         sorted.size() >= kMinSamplesForDependence && n < static_cast<double>(sorted.size())) {
@@ -83,22 +96,21 @@ Distribution distribution(const std::vector<double>& values) {
         if (bounds.upper) percentile.upper = high(*bounds.upper);
         out.percentiles.push_back(percentile);
     }
+    out.samples = std::move(values);
     return out;
 }
 
 /// Values pooled over the tokens of requests: what is independent is the request.
-Distribution pooled_distribution(const std::vector<std::vector<double>>& requests) {
-    std::vector<double> sorted;
-    for (const auto& values : requests) sorted.insert(sorted.end(), values.begin(), values.end());
-    std::sort(sorted.begin(), sorted.end());
+Distribution pooled_distribution(const stats::Clusters& requests, Memory& memory) {
+    const std::vector<double>& sorted = memory.sorted_copy(requests.values);
     Distribution out = describe(sorted);
-    if (const auto interval = stats::clustered_interval(requests, 0.5))
+    if (const auto interval = stats::clustered_interval(requests, sorted, 0.5))
         out.interval = Interval{interval->lower, interval->upper, kConfidence};
     for (const double p : kPercentiles) {
         const auto value = stats::supported_quantile(sorted, p);
         if (!value) continue;
         Percentile percentile{.p = p, .value = *value};
-        if (const auto bounds = stats::clustered_interval(requests, p)) {
+        if (const auto bounds = stats::clustered_interval(requests, sorted, p)) {
             percentile.lower = bounds->lower;
             percentile.upper = bounds->upper;
         }
@@ -107,24 +119,49 @@ Distribution pooled_distribution(const std::vector<std::vector<double>>& request
     return out;
 }
 
-MetricSummary summarize_metric(const Metric& metric, const Run& run, const std::vector<std::size_t>& samples) {
-    MetricSummary out{
-        .key = std::string(metric.key), .values = {}, .absent = samples.empty() ? "no valid request" : ""};
-    std::vector<double> values;
-    std::vector<std::vector<double>> pooled;
-    bool any_pooled = false;
+stats::Clusters pool(const Metric& metric, const Run& run, const std::vector<std::size_t>& samples) {
+    stats::Clusters out;
+    std::size_t events = 0;
+    for (const std::size_t i : samples) events += run.requests[i].events.size();
+    out.values.reserve(events);
+    out.ends.reserve(samples.size());
     for (const std::size_t i : samples) {
-        const RequestRecord& request = run.requests[i];
-        const MetricValue value = metric.of(request);
-        if (value.value) values.push_back(*value.value);
-        if (out.absent.empty()) out.absent = value.absent;
-        if (metric.pooled == nullptr) continue;
-        pooled.push_back(metric.pooled(request));
-        any_pooled = any_pooled || !pooled.back().empty();
+        metric.pooled(run.requests[i], out.values);
+        out.ends.push_back(out.values.size());
     }
-    if (!values.empty()) out.values = distribution(values);
-    if (any_pooled) out.values = pooled_distribution(pooled);
-    if (out.values) out.absent.clear();
+    return out;
+}
+
+/// The values of all metrics. Some requests at a time, and all metrics of these: a large run is read from memory once.
+std::vector<MetricSummary> summarize_metrics(const Run& run, const std::vector<std::size_t>& samples) {
+    constexpr std::size_t kAtOnce = 1024;
+    const auto table = metric_table();
+    std::vector<MetricSummary> out;
+    for (const Metric& metric : table)
+        out.push_back(
+            {.key = std::string(metric.key), .values = {}, .absent = samples.empty() ? "no valid request" : ""});
+    std::vector<std::vector<double>> values(table.size());
+    for (std::size_t m = 0; m < table.size(); ++m)
+        if (table[m].pooled == nullptr) values[m].reserve(samples.size());
+    for (std::size_t begin = 0; begin < samples.size(); begin += kAtOnce) {
+        const std::size_t end = std::min(begin + kAtOnce, samples.size());
+        for (std::size_t m = 0; m < table.size(); ++m) {
+            for (std::size_t i = begin; i < end; ++i) {
+                const MetricValue value = table[m].of(run.requests[samples[i]]);
+                if (value.value) values[m].push_back(*value.value);
+                if (out[m].absent.empty()) out[m].absent = value.absent;
+            }
+        }
+    }
+    Memory memory;
+    for (std::size_t m = 0; m < table.size(); ++m) {
+        if (!values[m].empty()) out[m].values = distribution(std::move(values[m]), memory);
+        if (table[m].pooled != nullptr) {
+            const stats::Clusters pooled = pool(table[m], run, samples);
+            if (!pooled.values.empty()) out[m].values = pooled_distribution(pooled, memory);
+        }
+        if (out[m].values) out[m].absent.clear();
+    }
     return out;
 }
 
@@ -157,7 +194,7 @@ Summary summarize(const Run& run, const RunContext& context) {
         out.samples.push_back(i);
         out.token_source = std::max(out.token_source, token_source(request));  // the worst one speaks for all
     }
-    for (const Metric& metric : metric_table()) out.metrics.push_back(summarize_metric(metric, run, out.samples));
+    out.metrics = summarize_metrics(run, out.samples);
     out.figures = run_figures(run, out.samples);
     if (!out.samples.empty() && out.samples.size() < kMinSamplesForInterval) {
         out.findings.push_back({"too_few", Level::kNote,

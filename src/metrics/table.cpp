@@ -86,25 +86,23 @@ MetricValue stall_ms(const RequestRecord& r) {
     return {to_ms(longest), {}};
 }
 
-std::vector<double> gaps_ms(const RequestRecord& r) {
-    std::vector<double> out;
-    for (const Ns gap : gaps(r)) out.push_back(to_ms(gap));
-    return out;
+void gaps_ms(const RequestRecord& r, std::vector<double>& out) {
+    for (std::size_t i = 1; i < r.events.size(); ++i) out.push_back(to_ms(r.events[i].at - r.events[i - 1].at));
 }
 
 MetricValue tokens_per_step(const RequestRecord& r) {
     const auto tokens = decode_tokens(r);
-    const std::size_t steps = step_begins(r).size();
+    const std::size_t steps = count_steps(r);
     if (!tokens || steps < 2) return {{}, kOneEvent};
     return {static_cast<double>(*tokens) / static_cast<double>(steps - 1), {}};
 }
 
-std::vector<double> step_gaps_ms(const RequestRecord& r) {
-    const std::vector<std::size_t> begins = step_begins(r);
-    std::vector<double> out;
-    for (std::size_t i = 1; i < begins.size(); ++i)
-        out.push_back(to_ms(r.events[begins[i]].at - r.events[begins[i - 1]].at));
-    return out;
+void step_gaps_ms(const RequestRecord& r, std::vector<double>& out) {
+    std::size_t before = 0;
+    for_each_step(r, [&](std::size_t begin) {
+        if (begin > 0) out.push_back(to_ms(r.events[begin].at - r.events[before].at));
+        before = begin;
+    });
 }
 
 MetricValue reasoning_tokens(const RequestRecord& r) {
@@ -131,16 +129,14 @@ MetricValue has_gaps(const RequestRecord& r) {
 }
 
 /// A gap of k tokens is k gaps of a k-th each; only where the engine counts every event.
-std::vector<double> token_gaps_ms(const RequestRecord& r) {
-    std::vector<double> gaps;
-    if (!every_event_counted(r)) return gaps;
+void token_gaps_ms(const RequestRecord& r, std::vector<double>& out) {
+    if (!every_event_counted(r)) return;
     for (std::size_t i = 1; i < r.events.size(); ++i) {
         const std::int64_t tokens = *r.events[i].tokens;
         const double gap =
             to_ms(r.events[i].at - r.events[i - 1].at) / static_cast<double>(std::max<std::int64_t>(tokens, 1));
-        gaps.insert(gaps.end(), static_cast<std::size_t>(std::max<std::int64_t>(tokens, 0)), gap);
+        out.insert(out.end(), static_cast<std::size_t>(std::max<std::int64_t>(tokens, 0)), gap);
     }
-    return gaps;
 }
 
 MetricValue has_token_gaps(const RequestRecord& r) {

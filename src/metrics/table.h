@@ -29,7 +29,8 @@ struct Metric {
     std::string_view note;
     MetricValue (*of)(const RequestRecord&);
     /// Set for a metric that has a value per pair of token events rather than per request.
-    std::vector<double> (*pooled)(const RequestRecord&) = nullptr;
+    /// Adds them to those of other requests.
+    void (*pooled)(const RequestRecord&, std::vector<double>&) = nullptr;
 };
 
 std::span<const Metric> metric_table();

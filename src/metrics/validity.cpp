@@ -101,8 +101,7 @@ std::int64_t count_words(std::string_view text) {
     return words;
 }
 
-void check_prompt(const RequestRecord& r, std::size_t i, const RunContext& context, Findings& out) {
-    const std::int64_t words = count_words(context.prompt);
+void check_prompt(const RequestRecord& r, std::size_t i, const RunContext& context, std::int64_t words, Findings& out) {
     const auto tokens = r.server.prompt_tokens;
     if (r.server.prompt_truncated || (tokens && *tokens < words)) {
         add(out, "prompt_truncated", Level::kInvalid,
@@ -151,6 +150,7 @@ void check_first_event(const RequestRecord& r, std::size_t i, Findings& out) {
 void check_requests(const Run& run, const RunContext& context, Findings& out) {
     const auto usual_load_ms = median_over(run, load_ms);
     const auto usual_prompt_ms = median_over(run, prompt_ms_per_token);
+    const std::int64_t words = count_words(context.prompt);
     for (std::size_t i = 0; i < run.requests.size(); ++i) {
         const RequestRecord& r = run.requests[i];
         if (r.outcome == Outcome::kTruncated) {
@@ -170,7 +170,7 @@ void check_requests(const Run& run, const RunContext& context, Findings& out) {
                             100.0 * *ms / *usual_prompt_ms),
                 "Don't read its TTFT; decode speed isn't touched.", i);
         }
-        check_prompt(r, i, context, out);
+        check_prompt(r, i, context, words, out);
         check_length(r, i, out);
         check_first_event(r, i, out);
     }

@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "benchmark/result.h"
 #include "metrics/table.h"
+#include "report/selftest_report.h"
 
 namespace velollm::report {
 namespace {
@@ -64,11 +65,18 @@ std::string options_text(const EngineOptions& options, const TargetInfo& target)
     return text.empty() ? text : text + "\n";
 }
 
+/// " from the page cache, 2.1s from the disk" where both were measured.
+std::string cold_text(const Context& context) {
+    if (context.loads.size() < 2) return "";
+    return fmt::format(" from the page cache, {:.1f}s from the disk", to_seconds(context.loads.front().took));
+}
+
 std::string loading_text(const Context& context) {
     const LoadedModel& loaded = context.loaded;
-    const std::string what = loaded.was_resident.value_or(false)
-                                 ? "Model already in memory"
-                                 : fmt::format("Loading model... {:.1f}s", to_seconds(loaded.took));
+    const std::string what =
+        loaded.was_resident.value_or(false)
+            ? "Model already in memory"
+            : fmt::format("Loading model... {:.1f}s{}", to_seconds(loaded.took), cold_text(context));
     const std::size_t warm_up = context.warm_up.size();
     return fmt::format("{}, warm-up {} request{}{}\n", what, warm_up, warm_up == 1 ? "" : "s",
                        context.warm_up_steady ? "" : ", still unsteady");
@@ -198,7 +206,7 @@ std::string Console::warnings(const std::vector<BenchmarkResult>& results, bool 
     return text.empty() ? text : "Warnings:\n" + text + "\n";
 }
 
-std::string Console::metrics(const std::vector<BenchmarkResult>& results) const {
+std::string Console::metrics(const std::vector<BenchmarkResult>& results, const std::string& self_test) const {
     std::string text = "Metrics (median, then the 95% interval of the median or the extremes below 6 samples):\n";
     for (const BenchmarkResult& result : results) {
         text += fmt::format("  {}:\n", result.config.name);
@@ -221,7 +229,7 @@ std::string Console::metrics(const std::vector<BenchmarkResult>& results) const 
         text += fmt::format("    {:<21} {:.1f} MiB\n", "Its peak memory",
                             static_cast<double>(client.peak_memory_bytes) / 1048576.0);
     }
-    return text + "\n";
+    return text + fmt::format("  Self-test of this program: {}\n\n", selftest_line(self_test));
 }
 
 std::string Console::tip() const {

@@ -31,8 +31,9 @@ public:
     std::string summary(const std::vector<BenchmarkResult>& results) const;
     /// One line and one remedy for each finding; equal findings of several requests are joined. Empty without findings.
     std::string warnings(const std::vector<BenchmarkResult>& results, bool notes) const;
-    /// Every metric of every benchmark with its spread, or why it is absent; and how this program itself fared.
-    std::string metrics(const std::vector<BenchmarkResult>& results) const;
+    /// Every metric of every benchmark with its spread, or why it is absent; how this program itself fared, and
+    /// what its last self-test said.
+    std::string metrics(const std::vector<BenchmarkResult>& results, const std::string& self_test) const;
     std::string tip() const;
     std::string saved(const std::string& path) const;
 

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "benchmark/loading.h"
+
 namespace velollm::report {
 
 /// What all benchmarks of one command share.
@@ -29,6 +31,11 @@ struct Context {
     std::string started_at;  ///< UTC
     std::string tool_version;
     std::string tool_commit;
+    std::vector<benchmark::LoadTime> loads;
+    std::optional<Ns> resident;       ///< what a load took with the model in memory
+    PathTimes path;                   ///< measured where several engines are
+    std::vector<std::string> beside;  ///< backends that were measured in turn with this one
+    std::string self_test;            ///< the kept one as JSON; empty: none
 };
 
 /// "ok", "partial" (stopped before its end), "failed" (no valid sample), "invalid" (not to be believed).

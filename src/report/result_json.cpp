@@ -3,14 +3,16 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
-#include "base/digest.h"
 #include "base/json_writer.h"
 #include "base/text.h"
 #include "metrics/table.h"
+#include "metrics/waterfall.h"
 #include "report/hardware_json.h"
 #include "report/host_json.h"
+#include "report/keys.h"
 
 namespace velollm::report {
 namespace {
@@ -89,6 +91,15 @@ void write_distribution(JsonWriter& json, const Distribution& d) {
     json.end_object();
 }
 
+constexpr std::array<std::pair<std::string_view, benchmark::PageCache>, 2> kLoadKeys{
+    {{"load_cold_ms", benchmark::PageCache::kCold}, {"load_warm_ms", benchmark::PageCache::kWarm}}};
+
+std::optional<Ns> load_time(const Context& context, benchmark::PageCache cache) {
+    for (const benchmark::LoadTime& load : context.loads)
+        if (load.cache == cache) return load.took;
+    return std::nullopt;
+}
+
 void write_measured(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
     json.key("measured").begin_object();
     for (const MetricSummary& metric : result.summary.metrics) {
@@ -96,11 +107,15 @@ void write_measured(JsonWriter& json, const Context& context, const BenchmarkRes
         json.key(metric.key);
         write_distribution(json, *metric.values);
     }
-    if (context.loaded.was_resident == false) {
-        const double ms = to_ms(context.loaded.took);
-        json.key("load_ms");
+    const auto once = [&](std::string_view key, Ns took) {
+        const double ms = to_ms(took);
+        json.key(key);
         write_distribution(json, {.n = 1, .median = ms, .mean = ms, .min = ms, .max = ms, .samples = {ms}});
-    }
+    };
+    if (context.loaded.was_resident == false) once("load_ms", context.loaded.took);
+    for (const auto& [key, cache] : kLoadKeys)
+        if (const auto took = load_time(context, cache)) once(key, *took);
+    if (context.resident) once("load_resident_ms", *context.resident);
     json.end_object();
     if (!result.summary.figures.empty()) {
         json.key("figures").begin_object();
@@ -117,7 +132,10 @@ void write_measured(JsonWriter& json, const Context& context, const BenchmarkRes
     json.key("absent").begin_object();
     for (const MetricSummary& metric : result.summary.metrics)
         if (!metric.values) json.field(metric.key, metric.absent);
-    if (context.loaded.was_resident != false) json.field("load_ms", "the model was in memory already");
+    if (context.loaded.was_resident.value_or(false)) json.field("load_ms", "the model was in memory already");
+    if (!context.loaded.was_resident) json.field("load_ms", "whether the model was in memory isn't known");
+    for (const auto& [key, cache] : kLoadKeys)
+        if (!load_time(context, cache)) json.field(key, "no load with the page cache so; --reload tries both");
     json.end_object();
 }
 
@@ -187,7 +205,9 @@ void write_workload(JsonWriter& json, const Context& context, const BenchmarkRes
     json.key("workload").begin_object();
     json.field("suite", context.suite).field("key", keys.workload);
     json.field_if("prompt_tokens", result.prompt_eval_count);
-    json.field("output_tokens", result.config.max_tokens).field("context_depth", 0).field("concurrency", 1);
+    json.field("output_tokens", result.config.max_tokens)
+        .field("context_depth", result.config.context_depth)
+        .field("concurrency", 1);
     json.field("arrival", "closed").field("stream", true);
     json.field("warmup", std::uint64_t{context.warm_up.size()}).field("seed", context.seed).field("temperature", 0);
     json.field("prompt_cache", prompt_cache(result)).key("spec_decode").null();
@@ -270,12 +290,33 @@ void write_errors(JsonWriter& json, const BenchmarkResult& result) {
     json.end_object();
 }
 
-void write_client(JsonWriter& json, const ClientHealth& client) {
+void write_client(JsonWriter& json, const ClientHealth& client, const std::string& self_test) {
     json.key("client").begin_object();
     if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
     json.field("peak_memory_bytes", client.peak_memory_bytes);
     if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
+    if (!self_test.empty()) json.key("self_test").raw(self_test);
     json.end_object();
+}
+
+void write_waterfall(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
+    const auto w = metrics::waterfall(result.run, result.summary.samples);
+    if (!w) return;
+    const auto part = [&](std::string_view key, const std::optional<Ns>& time) {
+        if (time) json.field(key, to_ms(*time), kDecimals);
+    };
+    json.key("waterfall").begin_object().field("n", std::uint64_t{w->n});
+    part("before_ms", w->before);
+    part("round_trip_ms", context.path.round_trip);
+    part("tokenize_ms", context.path.tokenize);
+    part("server_load_ms", w->load);
+    part("server_rest_ms", w->inside);
+    part("prompt_ms", w->prompt);
+    part("decode_ms", w->decode);
+    part("stream_ms", w->stream);
+    part("after_ms", w->after);
+    part("whole_ms", w->whole);
+    json.field("decode_tokens", w->decode_tokens, 2).end_object();
 }
 
 void write_extension(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
@@ -293,9 +334,16 @@ void write_extension(JsonWriter& json, const Context& context, const BenchmarkRe
         .field("ttft", "streamed")
         .field("tokens", token_method(result.summary.token_source));
     json.field("token_source", token_source_name(result.summary.token_source)).field("clock", "steady");
-    json.field("quantile_method", "nearest_rank").end_object();
+    json.field("quantile_method", "nearest_rank");
+    if (!context.beside.empty()) {
+        json.key("interleaved_with").begin_array();
+        for (const std::string& backend : context.beside) json.value(backend);
+        json.end_array();
+    }
+    json.end_object();
+    write_waterfall(json, context, result);
     write_errors(json, result);
-    write_client(json, result.run.client);
+    write_client(json, result.run.client, context.self_test);
     if (result.run.host) {
         json.key("host");
         write_host(json, *result.run.host);
@@ -321,33 +369,6 @@ void write_element(JsonWriter& json, const Context& context, const BenchmarkResu
 }
 
 }  // namespace
-
-Keys keys_of(const Context& context, const BenchmarkResult& result) {
-    Keys keys;
-    keys.hardware = base::sha256_hex(hardware_key_text(context.hardware));
-
-    // Members in alphabetical order and without white space, as RFC 8785 has it: equal facts give equal bytes.
-    JsonWriter workload;
-    workload.begin_object().field("arrival", "closed").field("concurrency", 1).field("context_depth", 0);
-    workload.field("name", result.config.name).field("output_tokens", result.config.max_tokens);
-    workload.field("prompt_sha256", base::sha256_hex(result.config.prompt));
-    workload.field("stream", true).field("suite", context.suite).field("temperature", 0).end_object();
-    keys.workload = base::sha256_hex(workload.text());
-
-    const TargetInfo& target = context.target;
-    JsonWriter series;
-    series.begin_object().field("hardware", keys.hardware);
-    if (target.digest.empty()) {
-        series.field("model", target.model).field("params", target.parameters).field("quant", target.quantization);
-    } else {
-        series.field("model", target.digest);
-    }
-    series.field("runtime", target.kind).key("settings").begin_object();
-    for (const auto& [name, value] : target.settings) series.field(name, value);
-    series.end_object().field("workload", keys.workload).end_object();
-    keys.series = base::sha256_hex(series.text());
-    return keys;
-}
 
 std::string result_json(const std::vector<ReportedResult>& results) {
     JsonWriter json(2);

@@ -15,12 +15,4 @@ using ReportedResult = std::pair<const Context*, const BenchmarkResult*>;
 /// keys and one more, `velollm`. Every element is complete in itself, so elements may be cut out and files joined.
 std::string result_json(const std::vector<ReportedResult>& results);
 
-/// SHA-256 keys that tell what may be compared with what (docs/metrics.md).
-struct Keys {
-    std::string hardware;
-    std::string workload;
-    std::string series;
-};
-Keys keys_of(const Context& context, const BenchmarkResult& result);
-
 }  // namespace velollm::report

@@ -10,6 +10,8 @@ namespace velollm::stats {
 namespace {
 
 constexpr std::size_t kShortest = 3;
+/// The time grows with the square of the length where nothing changes.
+constexpr std::size_t kLongest = 2000;
 
 /// -2 log likelihood of values [from, to) as normal with a mean and variance of their own, from prefix sums.
 class SegmentCost {
@@ -39,9 +41,27 @@ private:
     double least_variance_ = 0.0;
 };
 
+/// Means of `size` values each; the last one of what is left.
+std::vector<double> block_means(const std::vector<double>& series, std::size_t size) {
+    std::vector<double> out;
+    for (std::size_t begin = 0; begin < series.size(); begin += size) {
+        const std::size_t end = std::min(begin + size, series.size());
+        double sum = 0.0;
+        for (std::size_t i = begin; i < end; ++i) sum += series[i];
+        out.push_back(sum / static_cast<double>(end - begin));
+    }
+    return out;
+}
+
 }  // namespace
 
 std::vector<std::size_t> change_points(const std::vector<double>& series) {
+    if (series.size() > kLongest) {
+        const std::size_t block = (series.size() + kLongest - 1) / kLongest;
+        std::vector<std::size_t> points = change_points(block_means(series, block));
+        for (std::size_t& point : points) point *= block;
+        return points;
+    }
     const std::size_t n = series.size();
     if (n < 2 * kShortest) return {};
     const SegmentCost cost(series);

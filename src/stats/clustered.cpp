@@ -3,29 +3,41 @@
 #include <algorithm>
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
+#include <utility>
 
 #include "stats/quantile.h"
+#include "stats/sort.h"
 
 namespace velollm::stats {
 
 std::optional<ValueInterval> clustered_interval(const std::vector<std::vector<double>>& clusters, double p) {
-    constexpr std::size_t kLeast = 6;
-    std::vector<double> sorted;
-    double count = 0.0;
+    Clusters flat;
     for (const auto& cluster : clusters) {
-        sorted.insert(sorted.end(), cluster.begin(), cluster.end());
-        count += cluster.empty() ? 0.0 : 1.0;
+        flat.values.insert(flat.values.end(), cluster.begin(), cluster.end());
+        flat.ends.push_back(flat.values.size());
     }
-    if (count < static_cast<double>(kLeast)) return std::nullopt;
-    std::sort(sorted.begin(), sorted.end());
+    std::vector<double> sorted = flat.values;
+    sort_values(sorted);
+    return clustered_interval(flat, sorted, p);
+}
+
+std::optional<ValueInterval> clustered_interval(const Clusters& clusters, const std::vector<double>& sorted, double p) {
+    constexpr double kLeast = 6.0;
+    double count = 0.0;
+    std::size_t begin = 0;
+    for (const std::size_t end : clusters.ends) count += std::exchange(begin, end) < end ? 1.0 : 0.0;
+    if (count < kLeast) return std::nullopt;
     const auto total = static_cast<double>(sorted.size());
     const double value = nearest_rank(sorted, p);
 
     double squares = 0.0;
-    for (const auto& cluster : clusters) {
-        const auto below = std::count_if(cluster.begin(), cluster.end(), [&](double x) { return x <= value; });
-        const double residual = static_cast<double>(below) - p * static_cast<double>(cluster.size());
+    begin = 0;
+    for (const std::size_t end : clusters.ends) {
+        std::size_t below = 0;
+        for (std::size_t i = begin; i < end; ++i) below += clusters.values[i] <= value ? 1U : 0U;
+        const double residual = static_cast<double>(below) - p * static_cast<double>(end - begin);
         squares += residual * residual;
+        begin = end;
     }
     const double error = std::sqrt(squares * count / (count - 1.0)) / total;
     const double reach = boost::math::quantile(boost::math::students_t(count - 1.0), 0.975) * error;

@@ -31,14 +31,30 @@ Outliers count_outliers(const std::vector<double>& sorted) {
     return out;
 }
 
+namespace {
+
+/// Median of the distances from `centre`, which grow away from it on both sides: so they are met in order, without
+/// sorting them.
+double median_distance(const std::vector<double>& sorted, double centre) {
+    const std::size_t n = sorted.size();
+    auto above = static_cast<std::size_t>(std::lower_bound(sorted.begin(), sorted.end(), centre) - sorted.begin());
+    std::size_t below = above;  // the next one below is before it
+    double last = 0.0;
+    double before = 0.0;
+    for (std::size_t met = 0; met <= n / 2; ++met) {
+        before = last;
+        const bool up = below == 0 || (above < n && sorted[above] - centre <= centre - sorted[below - 1]);
+        last = std::abs((up ? sorted[above++] : sorted[--below]) - centre);
+    }
+    return n % 2 == 1 ? last : (before + last) / 2.0;
+}
+
+}  // namespace
+
 double robust_cv(const std::vector<double>& sorted) {
     const double centre = median(sorted);
     if (centre == 0.0) return 0.0;
-    std::vector<double> distances;
-    distances.reserve(sorted.size());
-    for (const double value : sorted) distances.push_back(std::abs(value - centre));
-    std::sort(distances.begin(), distances.end());
-    return 1.4826 * median(distances) / std::abs(centre);
+    return 1.4826 * median_distance(sorted, centre) / std::abs(centre);
 }
 
 }  // namespace velollm::stats

@@ -14,8 +14,11 @@ double median(const std::vector<double>& sorted) {
 }
 
 double median_of(std::vector<double> values) {
-    std::sort(values.begin(), values.end());
-    return median(values);
+    assert(!values.empty());
+    const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+    std::nth_element(values.begin(), middle, values.end());
+    if (values.size() % 2 == 1) return *middle;
+    return (*std::max_element(values.begin(), middle) + *middle) / 2.0;
 }
 
 double nearest_rank(const std::vector<double>& sorted, double q) {

@@ -45,6 +45,11 @@ Result<void> check_writable(const std::filesystem::path& path);
 std::filesystem::path cache_folder(const System& system);
 /// Folder of the user's settings: $XDG_CONFIG_HOME/velollm or ~/.config/velollm.
 std::filesystem::path config_folder(const System& system);
+/// Folder for what this program found out about the machine: $XDG_STATE_HOME/velollm or ~/.local/state/velollm.
+std::filesystem::path state_folder(const System& system);
+
+/// Makes a folder below state_folder(), and those above it, where they are missing.
+Result<void> make_folder(const std::filesystem::path& folder);
 
 /// Seconds since 1970 as "2025-01-15T10:30:00Z".
 std::string utc_timestamp(std::int64_t unix_seconds);

@@ -28,6 +28,12 @@ struct JsonReader::State {
     }
 };
 
+std::optional<std::int64_t> whole_number(double value) {
+    constexpr double kExact = 9007199254740992.0;  // 2^53: beyond it a double is no longer a count
+    if (std::abs(value) > kExact || std::trunc(value) < value || std::trunc(value) > value) return std::nullopt;
+    return static_cast<std::int64_t>(value);
+}
+
 JsonReader::JsonReader() : state_(std::make_unique<State>()) {}
 JsonReader::~JsonReader() = default;
 JsonReader::JsonReader(JsonReader&&) noexcept = default;
@@ -48,10 +54,7 @@ std::optional<std::string_view> JsonReader::text(std::string_view pointer) const
 std::optional<std::int64_t> JsonReader::integer(std::string_view pointer) const {
     if (const auto value = state_->get<std::int64_t>(pointer)) return value;
     const auto value = state_->get<double>(pointer);  // llama-server writes some counts as 5.0
-    constexpr double kExact = 9007199254740992.0;     // 2^53: beyond it a double is no longer a count
-    if (!value || std::abs(*value) > kExact || std::trunc(*value) < *value || std::trunc(*value) > *value)
-        return std::nullopt;
-    return static_cast<std::int64_t>(*value);
+    return value ? whole_number(*value) : std::nullopt;
 }
 
 std::optional<double> JsonReader::number(std::string_view pointer) const {

@@ -37,4 +37,7 @@ private:
     std::unique_ptr<State> state_;
 };
 
+/// A count that was written as 5.0; nothing when it has a fraction or is beyond what a double can count.
+std::optional<std::int64_t> whole_number(double value);
+
 }  // namespace velollm::wire

@@ -21,10 +21,11 @@ public:
                 held_.append(bytes);
                 return;
             }
-            held_.append(bytes.substr(0, end));
+            std::string_view line = bytes.substr(0, end);
+            if (!held_.empty()) line = held_.append(line);
             bytes.remove_prefix(end + 1);
-            if (!held_.empty() && held_.back() == '\r') held_.pop_back();
-            if (!held_.empty()) on_line(std::string_view(held_));
+            if (line.ends_with('\r')) line.remove_suffix(1);
+            if (!line.empty()) on_line(line);
             held_.clear();
         }
     }

@@ -59,6 +59,28 @@ class OllamaTests:
         self.assertEqual(velollm["model"]["quant"], "Q4_1")
         self.assertLess(velollm["client"]["cpu_share"], 0.2)
 
+    def test_four_backends_run_the_same_tokens(self):
+        """The model of Ollama's store through all engines: llama-server is started from its file, and Ollama's /v1 serves."""
+        done = self.velollm("benchmark", "-b", "embedded,ollama,llamacpp,openai", "--llama-server",
+                            os.environ["VELOLLM_LLAMA_SERVER"], "--url", self.engine.url, "-m", MODEL, "-o", self.results,
+                            "--prompt", "Tell a long story about a lighthouse keeper", "--max-tokens", "8", "--runs", "3",
+                            env={"OLLAMA_HOST": f"127.0.0.1:{self.engine.port}", "OLLAMA_MODELS": self.shared / "models"},
+                            seconds=120.0)
+        self.assertIn(done.code, (0, 5), done)
+        elements = self.valid_results()
+        self.assertEqual([e["velollm"]["run"]["runtime"]["kind"] for e in elements],
+                         ["embedded", "ollama", "llama-server", "openai"])
+        samples = [e["velollm"]["samples"] for e in elements]
+        for of_round in zip(*samples):
+            self.assertEqual([s["prompt_tokens"] for s in of_round], [of_round[0]["prompt_tokens"]] * 4)
+            self.assertEqual([s["output_tokens"] for s in of_round], [8] * 4)
+        for element in elements:
+            waterfall = element["velollm"]["waterfall"]
+            parts = sum(waterfall.get(part, 0) for part in ("before_ms", "prompt_ms", "decode_ms", "stream_ms", "after_ms"))
+            self.assertAlmostEqual(parts, waterfall["whole_ms"], 2)
+        self.assertIn("tokenize_ms", elements[2]["velollm"]["waterfall"])
+        self.assertIn("round_trip_ms", elements[1]["velollm"]["waterfall"])
+
     def test_its_openai_endpoints(self):
         for endpoint in ("chat", "completions"):
             done = self.expect(self.velollm("benchmark", "-b", "openai", "--url", self.engine.url, "--endpoint", endpoint,
@@ -120,9 +142,10 @@ class OllamaTests:
         self.expect(self.benchmark(*ONE), 0)
         self.assertEqual(len(self.loaded()), 1)
         done = self.expect(self.benchmark(*ONE, "--reload"), 0)
-        self.assertRegex(done.out, r"(?m)^Loading model\.\.\. \d+\.\ds, warm-up 2 requests$")
+        self.assertRegex(done.out, r"(?m)^Loading model\.\.\. \d+\.\ds( from the page cache, \d+\.\ds from the disk)?, warm-up 2 requests$")
         load = self.valid_results()[0]["velollm"]["measured"]["load_ms"]
         self.assertGreater(load["median"], 20)  # a resident model answers within a few milliseconds
+        self.assertLess(self.valid_results()[0]["velollm"]["measured"]["load_resident_ms"]["median"], load["median"])
 
     def test_prompt_longer_than_the_context(self):
         done = self.benchmark("--prompt", "word " * 1500, *ONE[2:], "--num-ctx", "512")

@@ -35,6 +35,7 @@ THIRD_PARTY = {
 SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
     "fcntl.h": {"system"},
+    "sys/mman.h": {"system"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system", "mock"},
     "sys/stat.h": {"system"},
@@ -46,6 +47,7 @@ SYSTEM = {
     "netinet/in.h": {"system", "mock"},
     "netinet/tcp.h": {"mock"},
     "arpa/inet.h": {"mock"},
+    "linux/net_tstamp.h": {"system"},
     "sys/utsname.h": {"hardware"},
     "sched.h": {"hardware"},
     "pthread.h": {"system"},

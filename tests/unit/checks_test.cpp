@@ -171,7 +171,7 @@ RequestRecord bursts() {
 
 TEST(Speculation, BurstsAreStepsAndSaidToBe) {
     const RequestRecord r = bursts();
-    EXPECT_EQ(step_begins(r).size(), 11u);
+    EXPECT_EQ(count_steps(r), 11u);
     const Summary summary = summarize(run_of({r}), {});
     EXPECT_NE(find(summary, "bursts"), nullptr);
     EXPECT_EQ(summary.find("tokens_per_step")->median, 4.0);

@@ -6,6 +6,7 @@
 #include "metrics/summarize.h"
 #include "metrics/table.h"
 #include "report/console.h"
+#include "report/keys.h"
 #include "report/result_json.h"
 #include "report/table.h"
 #include "support/approve.h"

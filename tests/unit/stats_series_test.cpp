@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <random>
 
 #include "stats/change_points.h"
@@ -13,6 +14,7 @@
 #include "stats/outliers.h"
 #include "stats/proportion.h"
 #include "stats/quantile.h"
+#include "stats/sort.h"
 
 namespace velollm::stats {
 namespace stats_series_test {
@@ -136,6 +138,55 @@ TEST(ChangePoints, ASteadySeriesHasNone) {
     EXPECT_LE(found, 2);
     EXPECT_TRUE(change_points(std::vector<double>(50, 7.0)).empty());
     EXPECT_TRUE(change_points({1, 2, 3}).empty());
+}
+
+TEST(ChangePoints, OfALongSeriesAreFoundToWithinABlock) {
+    Normal normal(9);
+    std::vector<double> series;
+    for (int i = 0; i < 100'000; ++i) series.push_back((i < 61'234 ? 100.0 : 99.0) + normal());
+    const auto points = change_points(series);  // blocks of 50
+    ASSERT_EQ(points.size(), 1u);
+    EXPECT_NEAR(static_cast<double>(points[0]), 61'234.0, 50.0);
+    std::fill(series.begin(), series.end(), 100.0);
+    for (double& value : series) value += normal();
+    EXPECT_TRUE(change_points(series).empty());
+}
+
+TEST(Sort, LongSeriesAreSortedAsShortOnesAre) {
+    Normal normal(21);
+    std::vector<std::uint64_t> memory;
+    for (const std::size_t n : {std::size_t{100}, std::size_t{20'000}, std::size_t{9000}}) {
+        std::vector<double> values(n);
+        for (double& value : values) value = normal() * std::exp(20.0 * normal());
+        values[n / 2] = values[n / 3];
+        values[1] = 0.0;
+        values[2] = std::numeric_limits<double>::infinity();
+        values[3] = -std::numeric_limits<double>::infinity();
+        values[4] = std::numeric_limits<double>::denorm_min();
+        std::vector<double> right = values;
+        std::sort(right.begin(), right.end());
+        std::vector<double> again = values;
+        sort_values(values);
+        EXPECT_EQ(values, right) << n;
+        sort_values(again, memory);
+        EXPECT_EQ(again, right) << n;
+    }
+}
+
+TEST(Quantile, TheMedianNeedsNoOrder) {
+    Normal normal(22);
+    for (const std::size_t n : {1U, 2U, 3U, 10U, 11U, 100U}) {
+        std::vector<double> values(n);
+        for (double& value : values) value = std::round(3.0 * normal()) + 40.0 + (n % 2 == 0 ? 0.25 * normal() : 0.0);
+        std::vector<double> sorted = values;
+        std::sort(sorted.begin(), sorted.end());
+        EXPECT_EQ(median_of(values), median(sorted)) << n;
+        // And the spread, which sorts nothing either.
+        std::vector<double> distances;
+        for (const double value : sorted) distances.push_back(std::abs(value - median(sorted)));
+        const double centre = std::abs(median(sorted));
+        EXPECT_EQ(robust_cv(sorted), centre == 0.0 ? 0.0 : 1.4826 * median_of(distances) / centre) << n;
+    }
 }
 
 TEST(Clustered, TheIntervalHoldsWhereTokensOfARequestAreAlike) {

@@ -37,6 +37,35 @@ constexpr const char* kTcp =
     "   0: 0100007F:2D0C 0100007F:9999 01 00000000:00000000 00:00000000 00000000     0        0 111 1 0\n"
     "   1: 0100007F:2D0C 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 222 1 0\n";
 
+TEST(Telemetry, BetweenTheEndsOnlyGaugesAreRead) {
+    const TempFolder folder;
+    folder.write("proc/10/stat", "10 (engine) S 1 1 1 0 -1 0 0 0 3 0 100 0 0 0 20 0 1 0 1 1 250 0 0 0");
+    folder.write("proc/stat", "cpu  10 0 20 300 0 0 0 0 0 0\n");
+    folder.write("proc/vmstat", "pswpin 34\n");
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "2400000\n");
+    const system::System system{folder.path(), {}};
+    const EnginePlace engine{.processes = {10}};
+    const MachineSample gauges = read_gauges(system, engine, TimePoint(5s));
+    ASSERT_TRUE(gauges.engine);
+    EXPECT_GT(gauges.engine->resident_bytes, 0);
+    EXPECT_EQ(gauges.mhz, 2400.0);
+    EXPECT_FALSE(gauges.time || gauges.swapped_in_pages || gauges.own_cpu);
+    const MachineSample all = read_sample(system, engine, TimePoint(5s));
+    EXPECT_TRUE(all.engine && all.mhz && all.time && all.own_cpu);
+    EXPECT_EQ(all.swapped_in_pages, 34);
+}
+
+TEST(Telemetry, AWatchEndsOnAllCountersHoweverShortItWas) {
+    const TempFolder folder;
+    folder.write("proc/vmstat", "pswpin 34\n");
+    const system::System system{folder.path(), {}};
+    HostWatch watch(system, {}, 10ms);
+    folder.write("proc/vmstat", "pswpin 36\n");
+    const HostReport report = watch.report();
+    EXPECT_EQ(report.swapped_in_pages, 2);
+    EXPECT_GE(report.samples, 2);
+}
+
 TEST(Telemetry, TheListenerIsFoundAndNotItsConnections) {
     EXPECT_EQ(listening_inode(kTcp, 11532), 222);
     EXPECT_EQ(listening_inode(kTcp, 80), std::nullopt);

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+namespace velollm::backend {
+
+/// What the dialects read out of the events of a stream, by number: see wire::EventReader.
+enum EventField : std::size_t {
+    kError,
+    // llama-server's own endpoint
+    kContent,
+    kTokens,
+    kTokensPredicted,
+    kTokensEvaluated,
+    kStop,
+    kStopType,
+    kTruncated,
+    kPromptProgress,
+    // its measurements, on all of its endpoints
+    kTimingsPromptTokens,
+    kTimingsCachedTokens,
+    kTimingsTokens,
+    kTimingsPromptMs,
+    kTimingsMs,
+    kTimingsDrafted,
+    kTimingsAccepted,
+    // Ollama
+    kResponse,
+    kMessageContent,
+    kThinking,
+    kMessageThinking,
+    kMessageTool,
+    kDone,
+    kDoneReason,
+    kPromptEvalCount,
+    kEvalCount,
+    kLoadDuration,
+    kPromptEvalDuration,
+    kEvalDuration,
+    kTotalDuration,
+    // OpenAI
+    kDeltaContent,
+    kChoiceText,
+    kDeltaReasoningContent,
+    kDeltaReasoning,
+    kDeltaToolName,
+    kDeltaToolArguments,
+    kFinishReason,
+    kUsage,
+    kUsagePromptTokens,
+    kUsageTokens,
+    kUsageCachedTokens,
+    kUsageCacheHits,
+    kUsageReasoningTokens,
+    kGroqPromptTokens,
+    kGroqTokens,
+    kEventFieldCount,
+};
+
+/// Their places, in the same order.
+inline constexpr std::array<std::string_view, kEventFieldCount> kEventFields = {
+    "/error",
+    "/content",
+    "/tokens",
+    "/tokens_predicted",
+    "/tokens_evaluated",
+    "/stop",
+    "/stop_type",
+    "/truncated",
+    "/prompt_progress",
+    "/timings/prompt_n",
+    "/timings/cache_n",
+    "/timings/predicted_n",
+    "/timings/prompt_ms",
+    "/timings/predicted_ms",
+    "/timings/draft_n",
+    "/timings/draft_n_accepted",
+    "/response",
+    "/message/content",
+    "/thinking",
+    "/message/thinking",
+    "/message/tool_calls/0/function/name",
+    "/done",
+    "/done_reason",
+    "/prompt_eval_count",
+    "/eval_count",
+    "/load_duration",
+    "/prompt_eval_duration",
+    "/eval_duration",
+    "/total_duration",
+    "/choices/0/delta/content",
+    "/choices/0/text",
+    "/choices/0/delta/reasoning_content",
+    "/choices/0/delta/reasoning",
+    "/choices/0/delta/tool_calls/0/function/name",
+    "/choices/0/delta/tool_calls/0/function/arguments",
+    "/choices/0/finish_reason",
+    "/usage",
+    "/usage/prompt_tokens",
+    "/usage/completion_tokens",
+    "/usage/prompt_tokens_details/cached_tokens",
+    "/usage/prompt_cache_hit_tokens",
+    "/usage/completion_tokens_details/reasoning_tokens",
+    "/x_groq/usage/prompt_tokens",
+    "/x_groq/usage/completion_tokens",
+};
+
+}  // namespace velollm::backend

@@ -1,0 +1,14 @@
+#pragma once
+
+#include <velollm/benchmark.h>
+
+#include <string>
+#include <vector>
+
+namespace velollm::report {
+
+/// How speed falls with the context, a line a benchmark: medians, and the tokens that were really in front of the
+/// answer. Results without a number of their own are left out.
+std::string depths_text(const std::vector<BenchmarkResult>& results);
+
+}  // namespace velollm::report

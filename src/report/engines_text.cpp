@@ -1,0 +1,135 @@
+#include "report/engines_text.h"
+
+#include <fmt/core.h>
+
+#include <functional>
+
+#include "metrics/waterfall.h"
+
+namespace velollm::report {
+namespace {
+
+using metrics::Waterfall;
+
+constexpr const char* kUnknown = "unknown";
+constexpr const char* kNone = "-";
+
+struct Column {
+    const Context* context;
+    const BenchmarkResult* result;
+    std::optional<Waterfall> waterfall;
+};
+
+std::string ms(const std::optional<Ns>& time, const char* absent = kUnknown) {
+    return time ? fmt::format("{:.2f}", to_ms(*time)) : absent;
+}
+
+double per_token_ms(const Waterfall& w) {
+    return w.decode_tokens > 0.0 ? to_ms(w.decode.value_or(w.stream)) / w.decode_tokens : 0.0;
+}
+
+std::string median(const BenchmarkResult& result, const char* key, int decimals) {
+    const Distribution* d = result.summary.find(key);
+    return d != nullptr ? fmt::format("{:.{}f}", d->median, decimals) : "none";
+}
+
+class Table {
+public:
+    explicit Table(const std::vector<Column>& columns) : columns_(columns) {}
+
+    void row(std::string_view label, const std::function<std::string(const Column&)>& cell) {
+        text_ += fmt::format("  {:<38}", label);
+        for (const Column& column : columns_) text_ += fmt::format("{:>14}", cell(column));
+        text_ += "\n";
+    }
+    /// Of the engines that have a waterfall.
+    void part(std::string_view label, const std::function<std::string(const Waterfall&, const Column&)>& cell) {
+        row(label, [&](const Column& c) { return c.waterfall ? cell(*c.waterfall, c) : kNone; });
+    }
+    void line(std::string_view text) { text_ += fmt::format("{}\n", text); }
+    std::string text() const { return text_; }
+
+private:
+    const std::vector<Column>& columns_;
+    std::string text_;
+};
+
+bool in_process(const Column& column) {
+    return column.context->target.kind == "embedded";
+}
+
+void add_speeds(Table& table, const std::vector<Column>& columns) {
+    const Column& first = columns.front();
+    table.row("", [](const Column& c) { return c.context->target.kind; });
+    table.row("Decode, tok/s", [](const Column& c) { return median(*c.result, "decode_tps", 1); });
+    table.row("  compared with the first", [&](const Column& c) -> std::string {
+        if (&c == &first) return kNone;
+        const auto ratio = metrics::decode_ratio(c.result->run, c.result->summary.samples, first.result->run,
+                                                 first.result->summary.samples);
+        return ratio ? fmt::format("x {:.3f}", ratio->median) : "none";
+    });
+    table.row("  its 95% interval", [&](const Column& c) -> std::string {
+        if (&c == &first) return kNone;
+        const auto ratio = metrics::decode_ratio(c.result->run, c.result->summary.samples, first.result->run,
+                                                 first.result->summary.samples);
+        return ratio && ratio->lower ? fmt::format("{:.3f}..{:.3f}", *ratio->lower, *ratio->upper) : "n < 6";
+    });
+    table.row("Worth", [](const Column& c) -> std::string {
+        const Verdict verdict = c.result->summary.verdict;
+        return verdict == Verdict::kValid ? "valid" : verdict == Verdict::kSuspect ? "suspect" : "invalid";
+    });
+    table.row("TTFT, ms", [](const Column& c) { return median(*c.result, "ttft_ms", 1); });
+    table.row("Prompt tokens", [](const Column& c) {
+        return c.result->prompt_eval_count ? fmt::format("{}", *c.result->prompt_eval_count) : kUnknown;
+    });
+    table.row("Generated tokens", [](const Column& c) {
+        return c.result->eval_count ? fmt::format("{}", *c.result->eval_count) : kUnknown;
+    });
+}
+
+void add_parts(Table& table) {
+    table.line("\n  Where the time of a request goes, ms (means; * by the engine's own clock)");
+    table.part("Before the prompt is read", [](const Waterfall& w, const Column&) { return ms(w.before); });
+    table.part("  of it an empty call over HTTP", [](const Waterfall&, const Column& c) {
+        return in_process(c) ? kNone : ms(c.context->path.round_trip);
+    });
+    table.part("  of it making tokens of the prompt", [](const Waterfall& w, const Column& c) {
+        return in_process(c) ? ms(w.before) : ms(c.context->path.tokenize);
+    });
+    table.part("  of it looking whether it is loaded *",
+               [](const Waterfall& w, const Column& c) { return in_process(c) ? kNone : ms(w.load); });
+    table.part("Reading the prompt *", [](const Waterfall& w, const Column&) { return ms(w.prompt, "in the above"); });
+    table.part("Decoding *", [](const Waterfall& w, const Column&) { return ms(w.decode, "in the next"); });
+    table.part("  beyond that, until we have it", [](const Waterfall& w, const Column&) { return ms(w.stream); });
+    table.part("After the last token", [](const Waterfall& w, const Column&) { return ms(w.after); });
+    table.part("  of both, in the server unnamed *",
+               [](const Waterfall& w, const Column& c) { return in_process(c) ? kNone : ms(w.inside); });
+    table.part("Whole request", [](const Waterfall& w, const Column&) { return ms(w.whole); });
+}
+
+void add_steps(Table& table, const std::vector<Column>& columns) {
+    table.line("\n  A decode step, ms per token");
+    table.part("By the engine's clock, else ours",
+               [](const Waterfall& w, const Column&) { return fmt::format("{:.3f}", per_token_ms(w)); });
+    const auto& base = columns.front().waterfall;
+    if (!base || !in_process(columns.front())) return;
+    table.part("  beyond llama.cpp alone", [&](const Waterfall& w, const Column& c) -> std::string {
+        return in_process(c) ? kNone : fmt::format("{:+.3f}", per_token_ms(w) - per_token_ms(*base));
+    });
+    table.line("  Sampling, making text, and the server's own loop are in the last row: nothing tells them apart.");
+}
+
+}  // namespace
+
+std::string engines_text(const std::vector<ReportedResult>& engines) {
+    std::vector<Column> columns;
+    for (const auto& [context, result] : engines)
+        columns.push_back({context, result, metrics::waterfall(result->run, result->summary.samples)});
+    Table table(columns);
+    add_speeds(table, columns);
+    add_parts(table);
+    add_steps(table, columns);
+    return table.text() + "\n";
+}
+
+}  // namespace velollm::report
