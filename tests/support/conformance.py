@@ -20,6 +20,9 @@ BOUNDS = (("TTFT median", "ms", 0.5, 0.2), ("TTFT p99", "ms", None, 1.0),
           ("gap median", "ms", 0.05, 0.02), ("gap p90", "ms", 0.5, 0.15), ("gap p99", "ms", None, 0.5),
           ("speed median", "%", 0.1, 0.02), ("speed max", "%", 2.0, 0.2))
 QUIET_P99_MS, QUIET_MAX_MS = 1.0, 5.0
+# The column for any host was found on hosts whose naps were late by up to 3.5 ms at p99: beyond, its tails say nothing.
+TAILS = ("gap p90", "speed max")
+BUSY_P99_MS = 3.5
 # A delay of the machine passes, an error of the program comes back.
 ATTEMPTS = 3
 
@@ -62,10 +65,15 @@ def times(samples, records):
     return errors
 
 
-def beyond(errors, column):
+def beyond(errors, column, left_out=()):
     """The names of the bounds that don't hold; column 2: any host, 3: a quiet one."""
     return [bound[0] for bound in BOUNDS
-            if bound[column] is not None and abs(errors.get(bound[0], 0.0)) > bound[column]]
+            if bound[column] is not None and bound[0] not in left_out and abs(errors.get(bound[0], 0.0)) > bound[column]]
+
+
+def unjudged(element):
+    """The bounds for any host that mean nothing on this one."""
+    return TAILS if element["velollm"]["host"]["hiccups"]["p99_ms"] > BUSY_P99_MS else ()
 
 
 def noise(element):
@@ -105,19 +113,22 @@ class Conformance(CliTest):
         self.table.append((script, what, expected, round(got, 4), f"+-{bound} {unit}".strip(), HOLDS if good else FAILS))
         self.assertTrue(good, f"{script}: {what}: {got} is not within {bound} of {expected}")
 
-    def time_rows(self, script, errors, noisy):
+    def time_rows(self, script, errors, noisy, left_out):
         """The rows of the errors of times; says what doesn't hold."""
         failed = []
         for what, column in (("times, any host", 2), ("times, quiet host", 3)):
             bounds = [bound for bound in BOUNDS if bound[column] is not None and bound[0] in errors]
             got = ", ".join(f"{name} {errors[name]:+.3f} {unit}" for name, unit, *_ in bounds)
             limits = ", ".join(f"{bound[column]:g}" for bound in bounds)
-            verdict = FAILS if beyond(errors, column) else HOLDS
+            broken = beyond(errors, column, left_out)
+            verdict = FAILS if broken else HOLDS
+            if not broken and beyond(errors, column):
+                verdict = f"{HOLDS}, but for {' and '.join(left_out)}: {NOISY}: {noisy}"
             if column == 3 and noisy:
                 verdict = f"{NOISY}: {noisy}"
             self.table.append((script, what, "as logged", got, limits, verdict))
             if verdict == FAILS:
-                failed += beyond(errors, column)
+                failed += broken
         return failed
 
     # ---- Measuring ----
@@ -146,7 +157,7 @@ class Conformance(CliTest):
             bad = beyond(errors, 2) or (beyond(errors, 3) if not noisy else [])
             if not bad or attempt == ATTEMPTS:
                 break
-        failed = self.time_rows(name, errors, noisy)
+        failed = self.time_rows(name, errors, noisy, unjudged(element))
         self.assertEqual(failed, [], f"{name}: {errors} after {attempt} attempts")
         return element, truth
 
