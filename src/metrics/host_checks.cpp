@@ -109,19 +109,38 @@ std::optional<double> usual_gap_ms(const Run& run) {
     return stats::median_of(std::move(gaps));
 }
 
+constexpr std::int64_t kLeastForP99 = 100;
+
+/// From where on a delay of one reading in a hundred matters; absent where there are no gaps to compare it with.
+std::optional<double> late_ms(const Run& run) {
+    const auto gap_ms = usual_gap_ms(run);
+    if (!gap_ms) return std::nullopt;
+    return std::max(kThresholds.hiccup_floor_ms, kThresholds.nap_share_of_gap * *gap_ms);
+}
+
 /// Where naps end late, tokens are read late: few by enough to move a median, and enough to be the tail of the gaps.
 void check_naps(const Run& run, Findings& out) {
-    constexpr std::int64_t kLeastNaps = 100;  // fewer have no p99
     const Hiccups& hiccups = run.host->hiccups;
-    const auto gap_ms = usual_gap_ms(run);
-    if (hiccups.naps < kLeastNaps || !gap_ms) return;
+    const auto limit_ms = late_ms(run);
     const double p99_ms = to_ms(hiccups.p99);
-    if (p99_ms <= std::max(kThresholds.hiccup_floor_ms, kThresholds.nap_share_of_gap * *gap_ms)) return;
+    if (hiccups.naps < kLeastForP99 || !limit_ms || p99_ms <= *limit_ms) return;
     add(out, "host_hiccup", Level::kNote,
         fmt::format("one nap in a hundred of a waiting thread ended over {:.1f} ms late: so may single tokens have "
                     "been read",
                     p99_ms),
         "Medians and speeds hold; don't read the high percentiles of TTFT and of the gaps.");
+}
+
+/// Reads that come late although the machine wakes its sleepers in time: this program has too much to do.
+void check_reads(const Run& run, Findings& out) {
+    const auto limit_ms = late_ms(run);
+    if (!limit_ms || !run.client.reads || !run.client.reads->lag || run.host->hiccups.naps < kLeastForP99) return;
+    const ReadLag& lag = *run.client.reads->lag;
+    if (lag.samples < kLeastForP99 || to_ms(lag.p99) <= *limit_ms || to_ms(run.host->hiccups.p99) > *limit_ms) return;
+    add(out, "client_saturated", Level::kSuspect,
+        fmt::format("one read in a hundred came over {:.1f} ms after its bytes, though the machine was not late",
+                    to_ms(lag.p99)),
+        "Speeds hold; TTFT and gaps are too long by up to so much. Ask for fewer streams at once.");
 }
 
 void check_hiccups(const Run& run, Findings& out) {
@@ -146,6 +165,7 @@ void check_host(const Run& run, const RunContext& context, Findings& out) {
         check_load(*run.host, out);
         check_memory_and_heat(*run.host, out);
         check_hiccups(run, out);
+        check_reads(run, out);
     }
     if (above(run.client.cpu_share, kThresholds.client_cpu)) {
         add(out, "client_saturated", Level::kInvalid,

@@ -44,7 +44,10 @@ constexpr std::array kCodes = {
         "host_hiccup", "suspect; note",
         "A delay of the whole machine is over 10 % of the TTFT or decode time it fell into. Note: waiting threads woke "
         "over 1 ms and over 5 % of a gap too late (p99)."},
-    Code{"client_saturated", "invalid", "This program used over 80 % of a core: it may have been the limit."},
+    Code{"client_saturated", "invalid; suspect",
+         "This program used over 80 % of a core: it may have been the limit. Suspect: it read over 1 ms and over 5 % "
+         "of a "
+         "gap late (p99, by the kernel's stamps), and the machine wasn't late."},
     Code{
         "not_steady", "suspect",
         "The warm-up didn't settle, decode speed has a trend (6 to 29 requests), or changed by over 2 % (from 30 on)."},

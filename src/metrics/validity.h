@@ -36,7 +36,7 @@ struct Thresholds {
     double clock_kept = 0.97;        ///< clock of the last third ÷ that of the first
     double hiccup_floor_ms = 1.0;    ///< shorter ones are how any scheduler works
     double hiccup_share = 0.10;      ///< a delay ÷ the time it fell into
-    double nap_share_of_gap = 0.05;  ///< p99 of the naps' delays ÷ the time between two token events
+    double nap_share_of_gap = 0.05;  ///< p99 of the naps' or reads' delays ÷ the time between two token events
     double client_cpu = 0.80;        ///< own CPU time ÷ wall time
     double trend_p = 0.01;
     double same_level = 0.02;  ///< parts of a run that differ by less are one

@@ -5,6 +5,7 @@ import importlib.machinery
 import importlib.util
 import io
 import os
+import select
 import subprocess
 import tempfile
 import unittest
@@ -84,6 +85,16 @@ class Prove(unittest.TestCase):
         self.assertEqual(PROVE.baseline(workshop, [self.entry()]), [])
         (self.tree / "a.cpp").write_text("broken")
         self.assertEqual(PROVE.baseline(workshop, [self.entry(tests=["Good.Test", "Blind.Test"])]), ["Good.Test"])
+
+    def test_what_takes_too_long_ends_with_all_that_it_started(self):
+        workshop = PROVE.Workshop(self.tree, 1)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            workshop.run(["sh", "-c", f"tail -f /dev/null & echo $! > {self.tree}/child; wait"], 2)
+        child = int((self.tree / "child").read_text())
+        with contextlib.suppress(ProcessLookupError):  # gone already
+            handle = os.pidfd_open(child)
+            self.addCleanup(os.close, handle)
+            self.assertTrue(select.select([handle], [], [], 30)[0], "it still runs")
 
     def test_the_copy_has_what_the_tree_has_and_equal_files_stay(self):
         root, copy = self.tree / "root", self.tree / "copy"

@@ -15,7 +15,7 @@ def small_suite(*entries) -> bytes:
                        for name, more in entries]).encode()
 
 
-MACHINE_CODES = ("background_load", "host_hiccup", "vm_steal", "not_steady", "quota_throttled", "clock_drift")
+MACHINE_CODES = ("background_load", "host_hiccup", "client_saturated", "vm_steal", "not_steady", "quota_throttled", "clock_drift")
 
 
 def apart_from_the_machine(text: str) -> str:

@@ -81,6 +81,22 @@ TEST(HostChecks, LateNapsMakeTheTailsOfTheGapsUncertain) {
     EXPECT_EQ(with(100, 2100us, 40ms), Level::kNote);
 }
 
+TEST(HostChecks, LateReadsAreThisProgramsWhereTheMachineIsInTime) {
+    const auto with = [](std::int64_t samples, Ns lag, Ns naps_late) {
+        auto run = usual_run();  // gaps of 10 ms
+        run.host = HostReport{};
+        run.host->hiccups = {.naps = 100, .nap = 1ms, .p99 = naps_late, .max = naps_late};
+        run.client.reads = ReadHealth{.reads = samples, .lag = ReadLag{.samples = samples, .p99 = lag, .max = lag}};
+        const Summary summary = summarize(run, {});
+        const Finding* finding = find(summary, "client_saturated");
+        return finding == nullptr ? std::nullopt : std::optional(finding->level);
+    };
+    EXPECT_EQ(with(100, 990us, 0us), std::nullopt);
+    EXPECT_EQ(with(100, 1100us, 0us), Level::kSuspect);
+    EXPECT_EQ(with(99, 1100us, 0us), std::nullopt) << "so few have no p99";
+    EXPECT_EQ(with(100, 1100us, 1100us), std::nullopt) << "then it is the machine, which is said too";
+}
+
 TEST(HostChecks, AMachineThatWasBusyBeforeIsNamed) {
     const auto with_idle = [](double busy, double waiting) {
         return summarize(usual_run(), {.quiet = HostReport{.busy_share = busy, .memory_pressure = waiting}});

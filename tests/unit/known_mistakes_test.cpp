@@ -5,7 +5,9 @@
 #include <cmath>
 #include <random>
 
+#include "base/text.h"
 #include "benchmark/session.h"
+#include "load/filler.h"
 #include "metrics/summarize.h"
 #include "metrics/table.h"
 #include "support/records.h"
@@ -73,6 +75,18 @@ TEST(KnownMistakes, GapsAreThoseThatWereSeen) {
     const Summary summary = metrics::summarize(run_of({r}), {});
     EXPECT_EQ(summary.find("icl_ms")->median, 10.0) << "and not even shares of the whole";
     EXPECT_EQ(summary.find("icl_ms")->max, 210.0);
+}
+
+TEST(KnownMistakes, LongPromptsAreSentencesAndNotRandomWords) {
+    const std::string text = load::filler_text(5000, 1);
+    std::size_t articles = 0;
+    std::size_t ends = 0;
+    for (const std::string_view word : base::split(text, ' ')) {
+        articles += word == "the" ? 1U : 0U;
+        ends += word.ends_with('.') ? 1U : 0U;
+    }
+    EXPECT_GT(articles, 400u) << "every tenth word or so, as in any English";
+    EXPECT_GT(ends, 5000u / 30) << "a sentence ends within thirty words";
 }
 
 TEST(KnownMistakes, ConnectingIsNotInTheFirstTokenTime) {
