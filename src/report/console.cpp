@@ -226,6 +226,9 @@ std::string Console::metrics(const std::vector<BenchmarkResult>& results, const 
         const ClientHealth& client = result.run.client;
         if (client.cpu_share)
             text += fmt::format("    {:<21} {:.2f}% of a core\n", "This program's CPU", 100.0 * *client.cpu_share);
+        if (client.reads && client.reads->lag)
+            text += fmt::format("    {:<21} {:.2f} ms, p99 {:.2f} ms after their bytes had come\n", "Its reads",
+                                to_ms(client.reads->lag->p50), to_ms(client.reads->lag->p99));
         text += fmt::format("    {:<21} {:.1f} MiB\n", "Its peak memory",
                             static_cast<double>(client.peak_memory_bytes) / 1048576.0);
     }

@@ -15,6 +15,24 @@ void write_hiccups(base::JsonWriter& json, const Hiccups& hiccups) {
 
 }  // namespace
 
+void write_client(base::JsonWriter& json, const ClientHealth& client, const std::string& self_test) {
+    json.key("client").begin_object();
+    if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
+    json.field("peak_memory_bytes", client.peak_memory_bytes);
+    if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
+    if (client.reads) {
+        const ReadHealth& reads = *client.reads;
+        json.field("reads", reads.reads).field("events", reads.events).field("coalesced", reads.coalesced);
+        if (reads.lag) {
+            json.key("read_lag").begin_object().field("samples", reads.lag->samples);
+            json.field("p50_ms", to_ms(reads.lag->p50), kDecimals).field("p99_ms", to_ms(reads.lag->p99), kDecimals);
+            json.field("max_ms", to_ms(reads.lag->max), kDecimals).end_object();
+        }
+    }
+    if (!self_test.empty()) json.key("self_test").raw(self_test);
+    json.end_object();
+}
+
 void write_host(base::JsonWriter& json, const HostReport& host) {
     json.begin_object().field("span_ms", to_ms(host.span), kDecimals).field("samples", host.samples);
     json.field_if("cpu_busy", host.busy_share, kDecimals);

@@ -308,15 +308,6 @@ void write_errors(JsonWriter& json, const BenchmarkResult& result) {
     json.end_object();
 }
 
-void write_client(JsonWriter& json, const ClientHealth& client, const std::string& self_test) {
-    json.key("client").begin_object();
-    if (client.cpu_share) json.field("cpu_share", *client.cpu_share, 5);
-    json.field("peak_memory_bytes", client.peak_memory_bytes);
-    if (client.worst_poll_lag) json.field("worst_poll_lag_ms", to_ms(*client.worst_poll_lag), kDecimals);
-    if (!self_test.empty()) json.key("self_test").raw(self_test);
-    json.end_object();
-}
-
 void write_waterfall(JsonWriter& json, const Context& context, const BenchmarkResult& result) {
     const auto w = metrics::waterfall(result.run, result.summary.samples);
     if (!w) return;
