@@ -23,7 +23,8 @@ constexpr double kTpotAlike = 1.03;
 constexpr double kTtftAlike = 1.10;
 /// No warm-up request is begun later: on a slow machine a request takes that long by itself.
 constexpr Ns kWarmUpPatience = std::chrono::seconds(60);
-constexpr double kUsualTokensPerWord = 1.3;  // of English prose
+constexpr std::size_t kCacheProbeWords = 400;  // long enough for its time to stand out of a request's fixed cost
+constexpr double kUsualTokensPerWord = 1.3;    // of English prose
 constexpr Ns kNap = std::chrono::milliseconds(10);
 constexpr Ns kQuietNap = std::chrono::milliseconds(1);
 
@@ -135,8 +136,25 @@ Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) 
     prepared_.loads = std::move(loading->loads);
     prepared_.resident = loading->resident;
     if (const auto warm = warm_up(first); !warm) return warm.error();
+    check_cache(first);
     if (const auto quiet = check_quiet(); !quiet) return quiet.error();
     return prepared_;
+}
+
+void Session::check_cache(const BenchmarkConfig& config) {
+    const bool told = !prepared_.warm_up.empty() && prepared_.warm_up.back().server.cached_tokens.has_value();
+    if (!protocol_.cache_check || prepared_.target.kind != "openai" || told) return;
+    BenchmarkConfig probe = config;
+    probe.context_depth = 0;
+    probe.prompt = load::filler_text(kCacheProbeWords, filler_seed_) + "\n\n" + config.prompt;
+    const std::vector<std::string> nonces = new_nonces(2);
+    std::vector<RequestRecord> requests;
+    for (const std::string& nonce : {nonces[0], nonces[0], nonces[1]}) {
+        Run run = run_prompts(probe, {nonce}, 1, {.stop = stop_});
+        if (run.requests.empty()) return;
+        requests.push_back(std::move(run.requests.front()));
+    }
+    prepared_.cache = cache_check_of(requests);
 }
 
 Result<void> Session::warm_up(const BenchmarkConfig& config) {
@@ -217,13 +235,15 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
 BenchmarkResult Session::conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const {
     const hardware::Power power = hardware::read_power(system_);
     const std::string prompt = filled_prompt(config);
-    const metrics::RunContext context{.prompt = prompt,
-                                      .gpu_share = prepared_.loaded.gpu_share,
-                                      .engine = prepared_.target.display_name,
-                                      .quiet = prepared_.quiet,
-                                      .warm_up_steady = prepared_.warm_up_steady,
-                                      .on_battery = power.on_battery,
-                                      .powersave = power.powersave};
+    const metrics::RunContext context{
+        .prompt = prompt,
+        .gpu_share = prepared_.loaded.gpu_share,
+        .engine = prepared_.target.display_name,
+        .quiet = prepared_.quiet,
+        .warm_up_steady = prepared_.warm_up_steady,
+        .on_battery = power.on_battery,
+        .powersave = power.powersave,
+        .cache_not_defeated = prepared_.cache && prepared_.cache->caches() && !prepared_.cache->defeated()};
     Summary summary = metrics::summarize(run, context);
     BenchmarkResult result = make_result(config, std::move(timestamp), std::move(run), std::move(summary));
     result.config.model = prepared_.target.model;

@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "benchmark/cache_check.h"
 #include "benchmark/loading.h"
 #include "hardware/telemetry.h"
 #include "load/engine.h"
@@ -20,6 +21,7 @@ namespace velollm::benchmark {
 /// How carefully to measure.
 struct Protocol {
     Ns quiet_check = std::chrono::seconds(3);  ///< watch the machine for so long before measuring; 0: don't
+    bool cache_check = true;                   ///< look for a prompt cache where the server says nothing of it
     /// Exactly so many warm-up requests; absent: until they are alike.
     std::optional<std::int64_t> warm_up;
     /// Repeat until the interval of the median decode speed is within +- this share of it, at most kMaxRuns times.
@@ -43,6 +45,7 @@ struct Preparation {
     std::optional<Ns> resident;
     std::vector<RequestRecord> warm_up;  ///< in the order they were sent; none of them counts
     bool warm_up_steady = true;
+    std::optional<CacheCheck> cache;  ///< where the server says nothing of its prompt cache
     std::optional<HostReport> quiet;  ///< the machine with the engine idle
 };
 
@@ -86,6 +89,7 @@ private:
     void learn_word_length(const BenchmarkConfig& config);
     Result<void> warm_up(const BenchmarkConfig& config);
     Result<void> check_quiet();
+    void check_cache(const BenchmarkConfig& config);
 
     TargetSpec target_;
     system::System system_;

@@ -278,6 +278,7 @@ Result<void> take_method(Parser& parser) {
     const Ns quiet = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(parser.quiet_seconds));
     args.protocol.quiet_check = args.quick ? Ns{0} : quiet;
     if (args.quick && !args.protocol.warm_up) args.protocol.warm_up = 2;
+    args.protocol.cache_check = !args.quick;
     return {};
 }
 

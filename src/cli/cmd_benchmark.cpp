@@ -102,13 +102,7 @@ private:
         progress_.show("Loading the model, warming up, watching the idle machine...");
         const auto prepared = session_.prepare(config, args_.reload);
         if (!prepared) return prepared.error();
-        context.target = prepared->target;
-        context.loaded = prepared->loaded;
-        context.loads = prepared->loads;
-        context.resident = prepared->resident;
-        context.warm_up = prepared->warm_up;
-        context.warm_up_steady = prepared->warm_up_steady;
-        context.quiet = prepared->quiet;
+        add_preparation(context, *prepared);
         return say(console_.engine(context));
     }
 

@@ -118,21 +118,11 @@ private:
         progress_.show("Loading the model, warming up...");
         const auto prepared = session.prepare(plan_.configs.front(), args_.reload);
         if (!prepared) return prepared.error();
-        take(*prepared, context);
+        add_preparation(context, *prepared);
         context.path = session.path_times(plan_.configs.front());
         for (const std::string& other : args_.backends)
             if (other != target.backend) context.beside.push_back(other);
         return say(console_.engine(context));
-    }
-
-    static void take(const benchmark::Preparation& prepared, report::Context& context) {
-        context.target = prepared.target;
-        context.loaded = prepared.loaded;
-        context.loads = prepared.loads;
-        context.resident = prepared.resident;
-        context.warm_up = prepared.warm_up;
-        context.warm_up_steady = prepared.warm_up_steady;
-        context.quiet = prepared.quiet;
     }
 
     /// Each engine has its own idea of the chat template, and would read other tokens. So all get bare text, and in it

@@ -111,6 +111,17 @@ report::Context first_context(const BenchmarkArgs& args, const Plan& plan, const
     return context;
 }
 
+void add_preparation(report::Context& context, const benchmark::Preparation& prepared) {
+    context.target = prepared.target;
+    context.loaded = prepared.loaded;
+    context.loads = prepared.loads;
+    context.resident = prepared.resident;
+    context.warm_up = prepared.warm_up;
+    context.warm_up_steady = prepared.warm_up_steady;
+    context.cache = prepared.cache;
+    context.quiet = prepared.quiet;
+}
+
 std::string engine_name(const std::string& backend) {
     if (backend == "ollama") return "Ollama";
     if (backend == "openai") return "OpenAI-compatible server";

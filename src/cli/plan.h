@@ -27,6 +27,9 @@ void make_room(TargetSpec& target, const Plan& plan);
 report::Context first_context(const BenchmarkArgs& args, const Plan& plan, const Hardware& hardware,
                               const system::System& system);
 
+/// What came out of preparing an engine.
+void add_preparation(report::Context& context, const benchmark::Preparation& prepared);
+
 /// What an engine is called before it has answered.
 std::string engine_name(const std::string& backend);
 

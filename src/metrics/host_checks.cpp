@@ -173,6 +173,11 @@ void check_host(const Run& run, const RunContext& context, Findings& out) {
                         100.0 * *run.client.cpu_share),
             "Ask for fewer streams at once, or measure from another machine.");
     }
+    if (context.cache_not_defeated) {
+        add(out, "cached_prompt_suspected", Level::kSuspect,
+            "a prompt that was sent before came far sooner, and so did one with new words in front",
+            "Switch the server's prompt cache off, or don't read TTFT; decode speed isn't touched.");
+    }
     if (context.on_battery) {
         add(out, "on_battery", Level::kNote, "the machine runs on its battery",
             "Plug it in: most machines are slower without.");

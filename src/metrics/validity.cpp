@@ -20,7 +20,10 @@ constexpr std::array kCodes = {
     Code{"reloaded", "invalid (request)",
          "The model was loaded during the request: load time above 50 ms + 3 x median."},
     Code{"cached_prompt", "invalid (request)", "The engine says that part of the prompt came from its cache."},
-    Code{"cached_prompt_suspected", "suspect", "Prompt time per token below 60 % of the median: perhaps from a cache."},
+    Code{"cached_prompt_suspected", "suspect",
+         "Prompt time per token below 60 % of the median: perhaps from a cache. Or: a repeated prompt came over 40 % "
+         "sooner "
+         "while preparing, and so did one with new words in front."},
     Code{"prompt_truncated", "invalid (request)", "The engine cut the prompt."},
     Code{"early_eos", "suspect", "The answer ended more than 2 % (and more than one token) before the limit."},
     Code{"over_length", "suspect", "The answer is longer than asked for."},

@@ -19,7 +19,8 @@ struct RunContext {
     std::optional<HostReport> quiet;         ///< the machine before measuring, with the engine idle
     bool warm_up_steady = true;
     bool on_battery = false;
-    bool powersave = false;  ///< a governor that keeps the clock down, not one that merely has that name
+    bool powersave = false;           ///< a governor that keeps the clock down, not one that merely has that name
+    bool cache_not_defeated = false;  ///< the server answers prompts from a cache in spite of new words in front
 };
 
 /// Every threshold of the checks, in one place (method 2.6; 1.5 and 1.6 for the request checks).

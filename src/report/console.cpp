@@ -71,6 +71,12 @@ std::string cold_text(const Context& context) {
     return fmt::format(" from the page cache, {:.1f}s from the disk", to_seconds(context.loads.front().took));
 }
 
+std::string cache_text(const Context& context) {
+    if (!context.cache || !context.cache->caches()) return "";
+    return context.cache->defeated() ? "Note: this server caches prompts; new words in front of each get past it\n"
+                                     : "Note: this server caches prompts, and new words in front don't get past it\n";
+}
+
 std::string loading_text(const Context& context) {
     const LoadedModel& loaded = context.loaded;
     const std::string what =
@@ -79,7 +85,8 @@ std::string loading_text(const Context& context) {
             : fmt::format("Loading model... {:.1f}s{}", to_seconds(loaded.took), cold_text(context));
     const std::size_t warm_up = context.warm_up.size();
     return fmt::format("{}, warm-up {} request{}{}\n", what, warm_up, warm_up == 1 ? "" : "s",
-                       context.warm_up_steady ? "" : ", still unsteady");
+                       context.warm_up_steady ? "" : ", still unsteady") +
+           cache_text(context);
 }
 
 }  // namespace

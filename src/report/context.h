@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "benchmark/cache_check.h"
 #include "benchmark/loading.h"
 
 namespace velollm::report {
@@ -22,6 +23,7 @@ struct Context {
     Hardware hardware;
     std::vector<RequestRecord> warm_up;
     bool warm_up_steady = true;
+    std::optional<benchmark::CacheCheck> cache;
     std::optional<HostReport> quiet;  ///< the machine before measuring
     std::optional<double> until;      ///< asked for: repeat until the interval is within +- this share
     bool quick = false;

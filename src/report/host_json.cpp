@@ -65,6 +65,12 @@ void write_preparation(base::JsonWriter& json, const Context& context) {
         json.end_object();
     }
     json.end_array();
+    if (context.cache) {
+        json.key("cache_check").begin_object().field("ttft_first_ms", to_ms(context.cache->first), kDecimals);
+        json.field("ttft_again_ms", to_ms(context.cache->again), kDecimals);
+        json.field("ttft_other_ms", to_ms(context.cache->other), kDecimals);
+        json.field("caches", context.cache->caches()).field("defeated", context.cache->defeated()).end_object();
+    }
     if (context.quiet) {
         json.key("quiet_check");
         write_host(json, *context.quiet);
