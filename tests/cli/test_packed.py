@@ -39,6 +39,10 @@ class Packed(CliTest):
             self.assertEqual(times, sorted(times))
             self.assertLessEqual(times[-1], sample["done_ns"])
             speeds.append((TOKENS - 1) / (times[-1] - times[0]) * 1e9)
+        client = element["velollm"]["client"]
+        self.assertGreaterEqual(client["events"], 3 * TOKENS)
+        self.assertEqual(client["events"] - client["coalesced"] > 0, True)
+        self.assertLessEqual(client["events"] - client["coalesced"], client["reads"])
         self.assertAlmostEqual(element["velollm"]["measured"]["decode_tps"]["median"], statistics.median(speeds), 3)
         self.assertLess(self.results.stat().st_size, 40 * TOKENS)
 
