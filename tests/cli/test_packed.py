@@ -35,8 +35,9 @@ class Packed(CliTest):
         for sample in element["velollm"]["samples"]:
             self.assertFalse("event_ns" in sample)
             times, tokens = unpacked(sample["event_ns_packed"]), unpacked(sample["event_tokens_packed"])
-            self.assertEqual((len(times), tokens), (TOKENS, [1] * TOKENS))
-            self.assertEqual(times, sorted(times))
+            # Compared without a list of differences, which takes minutes for so many.
+            self.assertEqual((len(times), len(tokens), set(tokens)), (TOKENS, TOKENS, {1}))
+            self.assertTrue(times == sorted(times))
             self.assertLessEqual(times[-1], sample["done_ns"])
             speeds.append((TOKENS - 1) / (times[-1] - times[0]) * 1e9)
         client = element["velollm"]["client"]

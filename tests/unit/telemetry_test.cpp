@@ -120,9 +120,8 @@ TEST(Telemetry, WithTheEngineInThisProcessItsTimeIsOurs) {
 }
 
 TEST(Telemetry, EnginesInThisProcessAndInOthersAddUp) {
-    MachineSample first{.time = {{Ns{0}, Ns{0}}}, .own_cpu = Ns{0}, .engine = ProcessUse{.cpu = Ns{0}}};
-    MachineSample last{.time = {{Ns{9s}, Ns{10s}}}, .own_cpu = Ns{3s}, .engine = ProcessUse{.cpu = Ns{4s}}};
-    const HostReport report = host_report({first, last}, {.processes = {1}, .in_this_process = true});
+    const HostReport report =
+        host_report({sample(1s, 0s, 0s, 0s), sample(6s, 9s, 4s, 3s)}, {.processes = {1}, .in_this_process = true});
     EXPECT_DOUBLE_EQ(*report.engine_share, 0.7);
     EXPECT_DOUBLE_EQ(*report.others_share, 0.2);
 }
