@@ -155,8 +155,9 @@ Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) 
 }
 
 void Session::check_cache(const BenchmarkConfig& config) {
-    const bool told = !prepared_.warm_up.empty() && prepared_.warm_up.back().server.cached_tokens.has_value();
-    if (!protocol_.cache_check || prepared_.target.kind != "openai" || told) return;
+    // Without a warm-up nothing is known of the server, and nothing beyond the measured requests is wanted.
+    if (!protocol_.cache_check || prepared_.target.kind != "openai" || prepared_.warm_up.empty()) return;
+    if (prepared_.warm_up.back().server.cached_tokens) return;
     BenchmarkConfig probe = config;
     probe.context_depth = 0;
     probe.prompt = load::filler_text(kCacheProbeWords, filler_seed_) + "\n\n" + config.prompt;
