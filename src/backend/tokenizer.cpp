@@ -1,6 +1,7 @@
 #include "backend/tokenizer.h"
 
 #include <fmt/core.h>
+#include <llama.h>
 
 #include <vector>
 
