@@ -87,6 +87,17 @@ void add_speeds(Table& table, const std::vector<Column>& columns) {
     });
 }
 
+/// A server may put its own template around bare text, as Ollama's /v1/completions does.
+void add_doubt(Table& table, const std::vector<Column>& columns) {
+    for (const Column& column : columns) {
+        const auto& count = column.result->prompt_eval_count;
+        if (!count || !columns.front().result->prompt_eval_count || count == columns.front().result->prompt_eval_count)
+            continue;
+        table.line(fmt::format("  {} did not read the same tokens: it puts something of its own around the prompt.",
+                               column.context->target.kind));
+    }
+}
+
 void add_parts(Table& table) {
     table.line("\n  Where the time of a request goes, ms (means; * by the engine's own clock)");
     table.part("Before the prompt is read", [](const Waterfall& w, const Column&) { return ms(w.before); });
@@ -127,6 +138,7 @@ std::string engines_text(const std::vector<ReportedResult>& engines) {
         columns.push_back({context, result, metrics::waterfall(result->run, result->summary.samples)});
     Table table(columns);
     add_speeds(table, columns);
+    add_doubt(table, columns);
     add_parts(table);
     add_steps(table, columns);
     return table.text() + "\n";
