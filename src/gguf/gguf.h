@@ -7,6 +7,10 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include "gguf/hyperparameters.h"
+#include "gguf/tensor.h"
 
 namespace velollm::gguf {
 
@@ -44,6 +48,9 @@ struct Header {
     /// The output layer reuses the token embeddings. Absent when other parts of the model may hold the output layer.
     std::optional<bool> tied_embeddings;
 
+    Hyperparameters hyperparameters;
+    std::vector<Tensor> tensor_list;  ///< as they stand in the file
+
     /// Number of files that the model is split into. Above 1 this is the first: the shape is that of the whole model,
     /// while parameters, tensors and bytes are those of this file.
     std::int64_t parts = 1;
@@ -59,12 +66,12 @@ struct ModelFile {
 /// tensor data. A failure names the file and says what it is instead, which part is broken, or how much is missing.
 Result<ModelFile> read_model_file(const std::filesystem::path& path);
 
-/// Longest header that is taken for one. The largest vocabularies take some 20 MB.
-inline constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{256} << 20U;
+/// Longest name of a tensor that is taken for one; llama.cpp takes 63.
+inline constexpr std::size_t kMaxTensorName = 255;
 
 /// The pure part of read_model_file: `first_bytes` are the beginning of a file of `file_bytes`; `file` is its name, for
 /// messages. Nothing when the header goes on behind `first_bytes`: call again with more, up to the whole file or
-/// kMaxHeaderBytes. Allocates no more than the bytes given, whatever counts and lengths they claim.
+/// kMaxHeaderBytes. Beside them it allocates less than 64 MiB, whatever counts and lengths they claim.
 ///
 /// GGUF versions 2 and 3, little-endian (ggml/docs/gguf.md).
 std::optional<Result<Header>> parse_header(std::string_view first_bytes, std::uint64_t file_bytes,

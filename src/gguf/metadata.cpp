@@ -128,6 +128,19 @@ std::optional<std::int64_t> Metadata::array_size(const std::string& key) const {
     return static_cast<std::int64_t>(value->count);  // every element takes a byte of the header: never near 2^63
 }
 
+std::vector<std::int64_t> Metadata::list(const std::string& key, std::size_t longest) const {
+    const Value* value = find(key);
+    if (value == nullptr || value->count > longest) return {};
+    if (value->type != ValueType::kBool && !is_integer(value->type)) return {};
+    std::vector<std::int64_t> list;
+    for (std::uint64_t i = 0; i < value->count; ++i) {
+        const auto number = element(*value, i);
+        if (!number) return {};
+        list.push_back(*number);
+    }
+    return list;
+}
+
 std::optional<std::string> read_metadata(Reader& reader, std::uint64_t count, Metadata& metadata) {
     for (std::uint64_t i = 0; i < count && reader.ok(); ++i) {
         const std::string_view key = reader.text();

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "gguf/reader.h"
 
@@ -35,6 +36,9 @@ public:
     std::optional<std::int64_t> array_sum(const std::string& key);
     /// Length of an array; nothing when the value isn't one.
     std::optional<std::int64_t> array_size(const std::string& key) const;
+    /// The elements of an array of whole numbers or truth values, or a single such value as a list of one. Nothing for
+    /// other kinds, for a value below 0, and for more than `longest` elements.
+    std::vector<std::int64_t> list(const std::string& key, std::size_t longest) const;
 
     /// The last key whose value was of the wrong kind; empty when there was none.
     const std::string& wrong_key() const { return wrong_key_; }

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -16,10 +18,10 @@ namespace {
 
 constexpr std::string_view kMagic = "GGUF";
 constexpr std::uint64_t kKindBytes = 256;  // enough to say what another kind of file is
-constexpr std::uint32_t kMaxDimensions = 4;
-// Far above every real model (some hundred keys, some ten thousand tensors): a larger number is a broken one.
+// Far above every real model (some hundred keys, some thousand tensors): a larger number is a broken one. They also
+// bound what is allocated: 64 Ki tensors with the longest names are 26 MiB.
 constexpr std::uint64_t kMaxKeys = std::uint64_t{1} << 16U;
-constexpr std::uint64_t kMaxTensors = std::uint64_t{1} << 20U;
+constexpr std::uint64_t kMaxTensors = std::uint64_t{1} << 16U;
 constexpr std::uint64_t kMaxInteger = std::numeric_limits<std::int64_t>::max();
 
 Error corrupt(std::string_view file, std::string_view what) {
@@ -50,14 +52,6 @@ std::optional<Error> check_version(std::uint32_t version, std::string_view file)
                  "Use a newer version of this program, or another file of this model."};
 }
 
-struct Tensor {
-    std::string_view name;
-    std::uint32_t type = 0;
-    std::uint64_t offset = 0;
-    std::int64_t elements = 0;
-    std::int64_t bytes = 0;
-};
-
 /// What is wrong with a tensor, to stand behind its name. A type that can't be read is no sign of a broken file.
 struct Problem {
     std::string what;
@@ -71,28 +65,32 @@ Problem bad_type(std::uint32_t number) {
 }
 
 std::optional<Problem> read_tensor(Reader& reader, Tensor& tensor) {
-    tensor.name = reader.text();
+    const std::string_view name = reader.text();
+    tensor.name = name.substr(0, kMaxTensorName + 1);
     const auto dimensions = reader.number<std::uint32_t>();
+    if (reader.ok() && name.size() > kMaxTensorName)
+        return Problem{fmt::format("has a name of {} characters", name.size())};
     if (dimensions > kMaxDimensions) return Problem{fmt::format("has {} dimensions", dimensions)};
-    std::uint64_t row = 1;
-    tensor.elements = 1;
     bool overflow = false;
     for (std::uint32_t i = 0; i < dimensions; ++i) {
         const auto size = reader.number<std::uint64_t>();
-        if (i == 0) row = size;
-        overflow |= size > kMaxInteger ||
-                    __builtin_mul_overflow(tensor.elements, static_cast<std::int64_t>(size), &tensor.elements);
+        overflow |= size > kMaxInteger;
+        tensor.shape.at(i) = static_cast<std::int64_t>(size);
     }
     tensor.type = reader.number<std::uint32_t>();
-    tensor.offset = reader.number<std::uint64_t>();
+    const auto offset = reader.number<std::uint64_t>();
     if (!reader.ok()) return std::nullopt;
 
     const TensorType* type = tensor_type(tensor.type);
     if (type == nullptr) return bad_type(tensor.type);
-    if (!overflow && row % static_cast<std::uint64_t>(type->block) != 0)
+    const std::int64_t row = tensor.shape.front();
+    if (!overflow && element_count(tensor) && row % type->block != 0)
         return Problem{fmt::format("has rows of {} elements, not a multiple of {} ({})", row, type->block, type->name)};
-    if (overflow || __builtin_mul_overflow(tensor.elements / type->block, type->block_bytes, &tensor.bytes))
-        return Problem{"is larger than any file"};
+    const auto bytes = overflow ? std::nullopt : data_bytes(tensor);
+    if (!bytes) return Problem{"is larger than any file"};
+    if (offset > kMaxInteger) return Problem{"ends beyond the largest file"};
+    tensor.offset = static_cast<std::int64_t>(offset);
+    tensor.bytes = *bytes;
     return std::nullopt;
 }
 
@@ -102,29 +100,46 @@ struct Totals {
     std::array<std::int64_t, kTensorTypeCount> bytes_of_type{};
     bool has_embedding = false;
     bool has_output = false;
-    std::vector<std::string_view> names;  ///< 16 bytes each, where the file spends at least 24
 };
 
 std::optional<Problem> add_tensor(const Tensor& tensor, std::uint64_t alignment, Header& header, Totals& totals) {
-    if (tensor.offset % alignment != 0)
+    if (static_cast<std::uint64_t>(tensor.offset) % alignment != 0)
         return Problem{fmt::format("begins at {}, which isn't a multiple of {}", tensor.offset, alignment)};
     std::int64_t end = 0;
-    if (tensor.offset > kMaxInteger ||
-        __builtin_add_overflow(static_cast<std::int64_t>(tensor.offset), tensor.bytes, &end))
-        return Problem{"ends beyond the largest file"};
-    if (__builtin_add_overflow(header.parameters, tensor.elements, &header.parameters) ||
+    if (__builtin_add_overflow(tensor.offset, tensor.bytes, &end)) return Problem{"ends beyond the largest file"};
+    if (__builtin_add_overflow(header.parameters, *element_count(tensor), &header.parameters) ||
         __builtin_add_overflow(header.tensor_bytes, tensor.bytes, &header.tensor_bytes))
         return Problem{"makes the model larger than any file"};
     totals.data_bytes = std::max(totals.data_bytes, end);
     totals.bytes_of_type[tensor.type] += tensor.bytes;
-    totals.names.push_back(tensor.name);
-    if (tensor.name.find("_exps.") != std::string_view::npos) header.expert_bytes += tensor.bytes;
+    if (tensor.name.find("_exps.") != std::string::npos) header.expert_bytes += tensor.bytes;
     if (tensor.name == "token_embd.weight") {
         totals.has_embedding = true;
         header.embedding_bytes = tensor.bytes;
     }
     totals.has_output |= tensor.name == "output.weight";
     return std::nullopt;
+}
+
+/// Checks the tensors against each other: no two of one name, and none that lies in another.
+std::optional<Error> check_list(const std::vector<Tensor>& tensors, std::string_view file) {
+    std::vector<const Tensor*> order;
+    order.reserve(tensors.size());
+    for (const Tensor& tensor : tensors) order.push_back(&tensor);
+    std::sort(order.begin(), order.end(), [](const Tensor* a, const Tensor* b) { return a->name < b->name; });
+    const auto twice = std::adjacent_find(order.begin(), order.end(),
+                                          [](const Tensor* a, const Tensor* b) { return a->name == b->name; });
+    if (twice != order.end())
+        return corrupt(file, fmt::format("tensor \"{}\" stands there twice", base::one_line((*twice)->name, 80)));
+
+    std::erase_if(order, [](const Tensor* tensor) { return tensor->bytes == 0; });
+    std::stable_sort(order.begin(), order.end(),
+                     [](const Tensor* a, const Tensor* b) { return a->offset < b->offset; });
+    const auto into = std::adjacent_find(
+        order.begin(), order.end(), [](const Tensor* a, const Tensor* b) { return a->offset + a->bytes > b->offset; });
+    if (into == order.end()) return std::nullopt;
+    return corrupt(file, fmt::format("tensor \"{}\" overlaps tensor \"{}\"", base::one_line((*into)->name, 80),
+                                     base::one_line((*std::next(into))->name, 80)));
 }
 
 /// Reads the list of tensors. Nothing when all is well, and when the bytes ran out.
@@ -137,16 +152,16 @@ std::optional<Error> read_tensors(Reader& reader, std::uint64_t alignment, std::
         if (!reader.ok())
             return corrupt(file, fmt::format("the name of tensor {} of {} is impossibly long", i + 1, header.tensors));
         if (!problem) problem = add_tensor(tensor, alignment, header, totals);
-        if (!problem) continue;
+        if (!problem) {
+            header.tensor_list.push_back(std::move(tensor));
+            continue;
+        }
         const std::string what = fmt::format("tensor \"{}\" {}", base::one_line(tensor.name, 80), problem->what);
         if (!problem->unsupported) return corrupt(file, what);
         return Error{ErrorCode::kFailed, fmt::format("Unsupported GGUF: {}: {}", file, what),
                      "Use a file of this model with another quantisation, e.g. Q4_0 or Q4_K_M."};
     }
-    std::sort(totals.names.begin(), totals.names.end());
-    const auto twice = std::adjacent_find(totals.names.begin(), totals.names.end());
-    if (twice == totals.names.end()) return std::nullopt;
-    return corrupt(file, fmt::format("tensor \"{}\" stands there twice", base::one_line(*twice, 80)));
+    return check_list(header.tensor_list, file);
 }
 
 /// The file's own word for its quantisation, else the type that most bytes have; empty for a file without tensors.
@@ -196,6 +211,7 @@ void read_shape(Metadata& metadata, Header& header) {
     header.experts = metadata.integer(prefix + "expert_count");
     header.experts_used = metadata.integer(prefix + "expert_used_count");
     read_attention(metadata, header);
+    header.hyperparameters = read_hyperparameters(metadata, header.architecture);
     header.vocab_size = metadata.array_size("tokenizer.ggml.tokens");
     if (!header.vocab_size) header.vocab_size = metadata.integer(prefix + "vocab_size");
     header.has_chat_template = metadata.text("tokenizer.chat_template").has_value();
@@ -230,7 +246,6 @@ std::optional<Error> check_sizes(const Totals& totals, std::uint64_t alignment, 
         __builtin_add_overflow(static_cast<std::int64_t>(data_offset), totals.data_bytes, &header.required_bytes))
         return corrupt(file, "its data ends beyond the largest file");
     header.data_offset = static_cast<std::int64_t>(data_offset);
-    if (header.tensor_bytes > totals.data_bytes) return corrupt(file, "its tensors overlap");
     if (static_cast<std::uint64_t>(header.required_bytes) > file_bytes)
         return truncated(file, fmt::format("has {} of {}", size_text(file_bytes),
                                            size_text(static_cast<std::uint64_t>(header.required_bytes))));

@@ -5,9 +5,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "gguf/gguf.h"
-
 namespace velollm::gguf {
+
+/// Longest header that is taken for one. The largest vocabularies take some 20 MB.
+inline constexpr std::uint64_t kMaxHeaderBytes = std::uint64_t{256} << 20U;
 
 /// Reads little-endian values one after the other from the beginning of a file.
 ///

@@ -20,6 +20,17 @@ void check_header(const Header& header, std::int64_t file_bytes) {
             "the tensors fit between the header and the end");
     require(header.embedding_bytes <= header.tensor_bytes && header.expert_bytes <= header.tensor_bytes,
             "a part is no larger than the whole");
+    require(static_cast<std::int64_t>(header.tensor_list.size()) == header.tensors, "every tensor is in the list");
+    std::int64_t bytes = 0;
+    for (const auto& tensor : header.tensor_list) {
+        require(tensor.name.size() <= velollm::gguf::kMaxTensorName, "a name is short");
+        require(tensor.offset >= 0 && tensor.offset + tensor.bytes <= header.required_bytes - header.data_offset,
+                "a tensor lies in the file");
+        require(velollm::gguf::data_bytes(tensor) == tensor.bytes, "a tensor has the bytes of its shape");
+        bytes += tensor.bytes;
+    }
+    require(bytes == header.tensor_bytes, "the list adds up to the total");
+    require(header.hyperparameters.heads.size() <= velollm::gguf::kMaxBlocks, "figures by block are few");
 }
 
 void check_error(const velollm::Error& error) {

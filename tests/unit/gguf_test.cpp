@@ -311,7 +311,8 @@ TEST(Gguf, ContradictionsInTheTensorListAreRefused) {
         {with({4}, kF32, (1ULL << 63U) - 32), "its data ends beyond the largest file"},
         {named().tensor_at("t", {4}, kF32, 0).tensor_at("t", {4}, kF32, 32).header() + zeros,
          "tensor \"t\" stands there twice"},
-        {named().tensor_at("a", {4}, kF32, 0).tensor_at("b", {4}, kF32, 0).header() + zeros, "its tensors overlap"},
+        {named().tensor_at("a", {4}, kF32, 0).tensor_at("b", {4}, kF32, 0).header() + zeros,
+         "tensor \"a\" overlaps tensor \"b\""},
         {one_claimed + GgufWriter::number(~0ULL, 8) + zeros, "the name of tensor 1 of 1 is impossibly long"},
     });
 }
