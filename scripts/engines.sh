@@ -79,6 +79,7 @@ install_llama() {
     cmake --install "$build/ggml" --prefix "$prefix" &&
         cmake -DCMAKE_INSTALL_PREFIX="$prefix" -DCMAKE_INSTALL_LOCAL_ONLY=ON -P "$build/cmake_install.cmake" &&
         rm -f "$prefix"/lib/libllama-common*.a &&
+        install -m 644 -t "$prefix/include" "$LLAMA_SOURCE/src/llama-ext.h" &&
         install -D -s -m 755 -t "$prefix/bin" "$build"/bin/llama-{server,bench,quantize}
 }
 

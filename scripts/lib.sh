@@ -67,6 +67,18 @@ locate_engines() {
     fi
 }
 
+# Where llama.cpp's header of interfaces in the making is, llama-ext.h: its installation leaves it out, but the library
+# has what it declares. Ours keep it; those made before have it in the source that they were built from. Empty when there
+# is none: the program then works without.
+llama_ext_dir() {
+    if [[ -f $LLAMA_PREFIX/include/llama-ext.h ]]; then
+        printf '%s' "$LLAMA_PREFIX/include"
+    elif [[ -f $PINNED_SOURCE/src/llama-ext.h && -f $LLAMA_PREFIX/built-from &&
+        $(<"$LLAMA_PREFIX/built-from") == "llama.cpp $LLAMA_VERSION $LLAMA_COMMIT" ]]; then
+        printf '%s' "$PINNED_SOURCE/src"
+    fi
+}
+
 # ---- Talking ----
 
 say() { printf '%s\n' "$*" >&2; }
@@ -235,7 +247,8 @@ configure_release() {
     local log=build/release/configure.log fresh=()
     # A build folder that was copied or moved with the project refers to another place: CMake would refuse it.
     if ! configured_with_llama; then fresh=(--fresh); fi
-    run_logged "$log" cmake --preset release "${fresh[@]}" "-DCMAKE_PREFIX_PATH=$LLAMA_PREFIX" "$@" && return
+    run_logged "$log" cmake --preset release "${fresh[@]}" "-DCMAKE_PREFIX_PATH=$LLAMA_PREFIX" \
+        "-DVELOLLM_LLAMA_EXT_DIR=$(llama_ext_dir)" "$@" && return
     show_log "$log" 60
     fail "The build could not be configured." "The whole log is in $PWD/$log"
 }

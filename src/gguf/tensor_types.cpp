@@ -1,6 +1,9 @@
 #include "gguf/tensor_types.h"
 
+#include <algorithm>
 #include <array>
+#include <cctype>
+#include <cstddef>
 
 namespace velollm::gguf {
 namespace {
@@ -41,6 +44,16 @@ std::string_view removed_tensor_type(std::uint32_t number) {
 std::string_view file_type_name(std::int64_t number) {
     if (number < 0 || number >= static_cast<std::int64_t>(kFileTypes.size())) return {};
     return kFileTypes[static_cast<std::size_t>(number)];
+}
+
+std::optional<std::int64_t> file_type_number(std::string_view name) {
+    const auto same = [&](std::string_view known) {
+        return std::equal(name.begin(), name.end(), known.begin(), known.end(),
+                          [](char a, char b) { return std::toupper(static_cast<unsigned char>(a)) == b; });
+    };
+    for (std::size_t i = kFileTypes.size(); i-- > 0 && !name.empty();)
+        if (same(kFileTypes.at(i))) return static_cast<std::int64_t>(i);
+    return std::nullopt;
 }
 
 }  // namespace velollm::gguf
