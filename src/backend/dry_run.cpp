@@ -4,10 +4,19 @@
 #include <llama-ext.h>
 #include <llama.h>
 
-#include <limits>
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+#include <cstdlib>
+#include <iterator>
+#include <memory>
+#include <span>
+#include <sstream>
 #include <utility>
 
 #include "backend/llama_library.h"
+#include "base/text.h"
+#include "system/child_answer.h"
 
 namespace velollm::backend {
 namespace {
@@ -18,18 +27,13 @@ struct FreeContext {
     void operator()(llama_context* context) const { llama_free(context); }
 };
 
-Error refused(std::string_view what) {
-    return {ErrorCode::kFailed, fmt::format("The engine can't account for {}: {}", what, llama_errors()),
-            "The estimate by formula stands; it needs no engine."};
-}
-
 bool on_host(ggml_backend_buffer_type_t type) {
     ggml_backend_dev_t device = ggml_backend_buft_get_device(type);
     return ggml_backend_buft_is_host(type) || device == nullptr ||
            ggml_backend_dev_type(device) == GGML_BACKEND_DEVICE_TYPE_CPU;
 }
 
-llama_context_params params_of(const DryRunSettings& settings) {
+llama_context_params params_of(const MemorySettings& settings) {
     const auto number = [](std::int64_t value) { return static_cast<std::uint32_t>(value); };
     llama_context_params params = llama_context_default_params();
     params.n_ctx = number(settings.context_tokens);
@@ -46,49 +50,112 @@ llama_context_params params_of(const DryRunSettings& settings) {
     return params;
 }
 
-bool in_range(const DryRunSettings& settings) {
+bool in_range(const MemorySettings& settings) {
     const auto fits = [](std::int64_t value) { return value > 0 && value <= kMostTokens; };
     return fits(settings.context_tokens) && fits(settings.sequences) && fits(settings.batch_tokens) &&
            fits(settings.ubatch_tokens) && settings.key_type < GGML_TYPE_COUNT && settings.value_type < GGML_TYPE_COUNT;
 }
 
-}  // namespace
+using Answer = Result<std::vector<DryRunBuffer>>;
 
-struct DryRunModel {
-    std::unique_ptr<llama_model, FreeModel> model;
-};
+/// One line: a word that tells what it is, then what it holds.
+constexpr std::string_view kBuffer = "buffer";
+constexpr std::string_view kFailed = "failed";
+constexpr std::string_view kDone = "done";
 
-void FreeDryRun::operator()(DryRunModel* model) const {
-    delete model;
+std::string account(llama_model* model, const MemorySettings& settings) {
+    llama_errors().clear();
+    const std::unique_ptr<llama_context, FreeContext> context(
+        in_range(settings) ? llama_init_from_model(model, params_of(settings)) : nullptr);
+    if (!context) return fmt::format("{} {}\n", kFailed, base::one_line(llama_errors(), 400));
+    std::string text;
+    for (const auto& [type, data] : llama_get_memory_breakdown(context.get()))
+        text += fmt::format("{} {} {} {} {} {}\n", kBuffer, ggml_backend_buft_name(type), on_host(type) ? 1 : 0,
+                            data.model, data.context, data.compute);
+    return text + fmt::format("{}\n", kDone);
 }
 
-Result<DryRun> open_dry_run(const std::filesystem::path& file, std::int64_t gpu_layers) {
+/// The child's part: a failed file is one line, else there are lines for each of the settings.
+void account_for(const std::filesystem::path& file, std::int64_t gpu_layers, std::span<const MemorySettings> settings,
+                 const system::Write& write) {
+    ggml_set_abort_callback([](const char*) { std::_Exit(1); });
     start_llama_once();
     llama_errors().clear();
     llama_model_params params = llama_model_default_params();
     params.no_alloc = true;
     params.load_mode = LLAMA_LOAD_MODE_NONE;
-    params.n_gpu_layers = static_cast<std::int32_t>(
-        gpu_layers < 0 || gpu_layers > std::numeric_limits<std::int32_t>::max() ? -1 : gpu_layers);
-    std::unique_ptr<llama_model, FreeModel> model(llama_model_load_from_file(file.c_str(), params));
-    if (!model) return refused(file.string());
-    return DryRun(new DryRunModel{std::move(model)});
+    params.n_gpu_layers = static_cast<std::int32_t>(std::clamp<std::int64_t>(gpu_layers, 0, 1 << 20U));
+    const std::unique_ptr<llama_model, FreeModel> model(llama_model_load_from_file(file.c_str(), params));
+    for (const MemorySettings& setting : settings)
+        write(model ? account(model.get(), setting)
+                    : fmt::format("{} {}\n", kFailed, base::one_line(llama_errors(), 400)));
 }
 
-Result<std::vector<DryRunBuffer>> dry_run(const DryRun& model, const DryRunSettings& settings) {
-    llama_errors().clear();
-    if (!in_range(settings)) return refused("settings without meaning");
-    const std::unique_ptr<llama_context, FreeContext> context(
-        llama_init_from_model(model->model.get(), params_of(settings)));
-    if (!context) return refused("these settings");
+Error refused(std::string_view why) {
+    return {ErrorCode::kFailed,
+            fmt::format("The engine can't account for this model with these settings: {}",
+                        why.empty() ? "it gives no reason" : base::one_line(why)),
+            "The estimate by formula needs no engine."};
+}
+
+std::optional<DryRunBuffer> buffer_of(std::string_view line) {
+    std::vector<std::string> words;
+    for (std::istringstream text{std::string(line)}; text.good();) text >> words.emplace_back();
+    DryRunBuffer buffer;
+    if (words.size() != 5) return std::nullopt;
+    buffer.name = words[0];
+    buffer.host = words[1] == "1";
+    std::size_t i = 2;
+    for (std::int64_t* number : {&buffer.weights_bytes, &buffer.context_bytes, &buffer.compute_bytes}) {
+        const std::string& word = words[i++];
+        if (std::from_chars(word.data(), word.data() + word.size(), *number).ec != std::errc()) return std::nullopt;
+    }
+    return buffer;
+}
+
+/// The answers that a child's lines hold; fewer than there were settings when it died.
+std::vector<Answer> answers_of(std::string_view text) {
+    std::vector<Answer> answers;
     std::vector<DryRunBuffer> buffers;
-    for (const auto& [type, data] : llama_get_memory_breakdown(context.get()))
-        buffers.push_back({.name = ggml_backend_buft_name(type),
-                           .host = on_host(type),
-                           .weights_bytes = static_cast<std::int64_t>(data.model),
-                           .context_bytes = static_cast<std::int64_t>(data.context),
-                           .compute_bytes = static_cast<std::int64_t>(data.compute)});
-    return buffers;
+    while (!text.empty()) {
+        const std::string_view line = text.substr(0, text.find('\n'));
+        text.remove_prefix(std::min(text.size(), line.size() + 1));
+        const std::string_view word = line.substr(0, line.find(' '));
+        const std::string_view rest = line.substr(std::min(line.size(), word.size() + 1));
+        if (word == kBuffer) {
+            if (auto buffer = buffer_of(rest)) buffers.push_back(std::move(*buffer));
+        } else if (word == kFailed) {
+            answers.emplace_back(refused(rest));
+        } else if (word == kDone) {
+            answers.emplace_back(std::exchange(buffers, {}));
+        }
+    }
+    return answers;
+}
+
+}  // namespace
+
+std::vector<Answer> dry_run(const std::filesystem::path& file, std::int64_t gpu_layers,
+                            const std::vector<MemorySettings>& settings) {
+    constexpr auto kLongest = std::chrono::seconds(30);
+    constexpr std::size_t kMostBytes = std::size_t{1} << 20U;
+    std::vector<Answer> answers;
+    while (answers.size() < settings.size()) {
+        const auto left = std::span(settings).subspan(answers.size());
+        const auto answer = system::ask_child(
+            [&](const system::Write& write) { account_for(file, gpu_layers, left, write); }, kLongest, kMostBytes);
+        std::vector<Answer> got;
+        if (answer) got = answers_of(answer->text);
+        got.resize(std::min(got.size(), left.size()), refused(""));
+        const bool all = got.size() == left.size();
+        std::move(got.begin(), got.end(), std::back_inserter(answers));
+        if (!answer) {
+            answers.resize(settings.size(), answer.error());
+        } else if (!all) {
+            answers.push_back(refused("it stops with an error of its own"));
+        }
+    }
+    return answers;
 }
 
 bool can_dry_run() {

@@ -4,7 +4,6 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -12,7 +11,7 @@
 namespace velollm::backend {
 
 /// The settings that decide how much memory the engine takes, by llama.cpp's meaning of them.
-struct DryRunSettings {
+struct MemorySettings {
     std::int64_t context_tokens = 4096;  ///< of all sequences together, unless `unified`
     std::int64_t sequences = 1;
     bool unified = false;  ///< the sequences share one cache
@@ -34,19 +33,15 @@ struct DryRunBuffer {
     std::int64_t compute_bytes = 0;
 };
 
-struct DryRunModel;
-struct FreeDryRun {
-    void operator()(DryRunModel* model) const;
-};
-/// A model of the engine whose weights are never read: its file may be a header with holes behind it.
-using DryRun = std::unique_ptr<DryRunModel, FreeDryRun>;
-
-/// Opens a file for dry runs, some 50 ms. `gpu_layers`: blocks that go to a GPU, the last ones first; the output layer
-/// counts as one. Fails where the engine refuses the file, and in a build without the engine or its extension header.
-Result<DryRun> open_dry_run(const std::filesystem::path& file, std::int64_t gpu_layers);
-
-/// What the engine would take with these settings, by its own account; some 50 ms, and next to nothing is allocated.
-Result<std::vector<DryRunBuffer>> dry_run(const DryRun& model, const DryRunSettings& settings);
+/// What the engine would take with each of the settings, by its own account: some 10 ms each, and 20 for the file,
+/// whose weights are never read. It may be a header with holes behind it. `gpu_layers`: blocks that go to a GPU, the
+/// last ones first; the output layer counts as one.
+///
+/// Runs in a copy of this process (see system/child_answer.h), since the engine ends the process on some files and
+/// settings; only the setting that did it then has no answer. Fails altogether in a build without the engine or without
+/// its extension header.
+std::vector<Result<std::vector<DryRunBuffer>>> dry_run(const std::filesystem::path& file, std::int64_t gpu_layers,
+                                                       const std::vector<MemorySettings>& settings);
 
 /// This build can do it.
 bool can_dry_run();

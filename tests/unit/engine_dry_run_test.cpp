@@ -22,9 +22,7 @@ TEST_P(EveryModel, OfTheCatalogueIsOneToTheEngine) {
     const auto header = synthetic_header(*shape);
     ASSERT_TRUE(header) << header.error().message;
     ASSERT_TRUE(gguf::write_sparse_file(path, *header));
-    const auto run = backend::open_dry_run(path, 0);
-    ASSERT_TRUE(run) << run.error().message;
-    const auto buffers = backend::dry_run(*run, {});
+    const auto buffers = backend::dry_run(path, 0, {{}}).at(0);
     ASSERT_TRUE(buffers) << buffers.error().message;
     std::int64_t weights = 0;
     for (const backend::DryRunBuffer& buffer : *buffers) weights += buffer.weights_bytes;
