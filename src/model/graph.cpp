@@ -92,21 +92,14 @@ private:
         state.offset = gaps_.take(aligned(of(node).layout.bytes()));
     }
 
+    /// Not that of a view: ggml takes views for tensors that it hasn't placed.
     bool take_place_of_operand(Node node) {
         for (const Node operand : of(node).operands) {
-            const Node owner = of(operand).is_view ? of(operand).source : operand;
             State& state = states_[operand];
-            State& whole = states_[owner];
-            if (of(owner).external || of(owner).output || of(operand).output) continue;
-            if (of(operand).layout != of(node).layout || !of(operand).layout.contiguous) continue;
+            if (!state.allocated || of(operand).output || of(operand).layout != of(node).layout) continue;
             if (state.uses != 1 || state.views != 0) continue;
-            if (owner != operand && (whole.views != 1 || whole.uses != 0)) continue;
-            if (!whole.placed) continue;
-            whole.allocated = false;
-            states_[node].offset = whole.offset;
-            const std::int64_t had = aligned(of(owner).layout.bytes());
-            const std::int64_t needs = aligned(of(node).layout.bytes());
-            gaps_.give(whole.offset + needs, had - needs);
+            state.allocated = false;
+            states_[node].offset = state.offset;
             return true;
         }
         return false;
