@@ -2,8 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <cstdio>
 #include <cstring>
-#include <fstream>
 #include <string_view>
 #include <system_error>
 
@@ -115,10 +115,10 @@ Result<void> write_sparse_file(const std::filesystem::path& path, const HeaderBy
         return Error{ErrorCode::kFailed, fmt::format("Cannot write {}: {}", path.string(), why),
                      "Check that the folder can be written, and that the file system holds large sparse files."};
     };
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file << header.bytes;
-    file.close();
-    if (!file) return failed("writing failed");
+    std::FILE* file = std::fopen(path.c_str(), "wbe");
+    if (file == nullptr) return failed("it can't be made");
+    const bool written = std::fwrite(header.bytes.data(), 1, header.bytes.size(), file) == header.bytes.size();
+    if (std::fclose(file) != 0 || !written) return failed("writing failed");
     std::error_code error;
     std::filesystem::resize_file(path, static_cast<std::uintmax_t>(header.file_bytes), error);
     if (error) return failed(error.message());

@@ -36,6 +36,7 @@ THIRD_PARTY = {
 SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
     "fcntl.h": {"system"},
+    "poll.h": {"system"},
     "sys/mman.h": {"system"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system", "mock"},
