@@ -3,16 +3,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <array>
+#include <initializer_list>
+#include <limits>
 
 #include "base/text.h"
 #include "model/families.h"
 
 namespace velollm::model {
 namespace {
-
-// Beyond every model; keeps products of a few figures within 64 bits.
-constexpr std::int64_t kMaxFigure = std::int64_t{1} << 28U;
 
 Error unusable(const gguf::Header& header, std::string_view what) {
     return {ErrorCode::kFailed,
@@ -95,9 +93,11 @@ ModelShape whole(const gguf::Header& header) {
     if (shape.experts > 0) {
         // Files of models whose experts are as wide as a dense part would be state one width.
         shape.expert_feed_forward = at(h.expert_feed_forward, 0, at(h.feed_forward, 0, 0));
-        shape.shared_feed_forward = h.expert_shared_feed_forward.value_or(
-            shape.architecture == "llama4" ? shape.expert_feed_forward
-                                           : shape.experts_shared * shape.expert_feed_forward);
+        std::int64_t shared = shape.expert_feed_forward;
+        if (shape.architecture != "llama4" &&
+            __builtin_mul_overflow(shape.experts_shared, shape.expert_feed_forward, &shared))
+            shared = std::numeric_limits<std::int64_t>::max();
+        shape.shared_feed_forward = h.expert_shared_feed_forward.value_or(shared);
     }
     shape.quantization = header.quantization;
     return shape;
@@ -116,20 +116,52 @@ void look_at_tensors(const gguf::Header& header, ModelShape& shape) {
     }
 }
 
+/// The largest figures that are taken for a model's, far above every real one's. They bound the work of the formulas,
+/// and keep their products within 64 bits.
+struct Limit {
+    std::int64_t figure;
+    std::int64_t most;
+};
+
+bool is_absurd(std::initializer_list<Limit> limits) {
+    return std::any_of(limits.begin(), limits.end(),
+                       [](const Limit& limit) { return limit.figure < 0 || limit.figure > limit.most; });
+}
+
 std::string_view absurd(const ModelShape& shape) {
+    constexpr std::int64_t kWidth = 1 << 20U;
     if (shape.embedding <= 0) return "states no embedding length";
     if (shape.vocabulary <= 0) return "states no size of the vocabulary";
-    const std::array figures{
-        shape.embedding,       shape.vocabulary,   shape.context,        shape.experts,
-        shape.experts_used,    shape.kv_lora_rank, shape.key_length_mla, shape.value_length_mla,
-        shape.rope_dimensions, shape.inner_size,   shape.state_size,     shape.group_count,
-        shape.sliding_window,  shape.conv_kernel,  shape.time_step_rank, shape.expert_feed_forward};
-    if (std::any_of(figures.begin(), figures.end(), [](std::int64_t figure) { return figure > kMaxFigure; }))
-        return "states an impossibly large figure";
+    constexpr std::string_view kTooLarge = "states an impossibly large figure";
+    if (is_absurd({{shape.embedding, kWidth},
+                   {shape.vocabulary, 1 << 24U},
+                   {shape.context, 1 << 28U},
+                   {shape.experts, 1 << 14U},
+                   {shape.experts_used, 64},
+                   {shape.expert_feed_forward, kWidth},
+                   {shape.shared_feed_forward, kWidth},
+                   {shape.sliding_window, 1 << 28U},
+                   {shape.q_lora_rank, kWidth},
+                   {shape.kv_lora_rank, kWidth},
+                   {shape.key_length_mla, kWidth},
+                   {shape.value_length_mla, kWidth},
+                   {shape.rope_dimensions, kWidth},
+                   {shape.conv_kernel, 1 << 10U},
+                   {shape.inner_size, kWidth},
+                   {shape.state_size, kWidth},
+                   {shape.time_step_rank, kWidth},
+                   {shape.group_count, 1 << 10U},
+                   {shape.shortconv_cache, 1 << 10U}}))
+        return kTooLarge;
     for (const Block& block : shape.blocks) {
-        if (std::max({block.heads, block.kv_heads, block.key_length, block.value_length}) > (1 << 16U) ||
-            block.feed_forward > kMaxFigure)
-            return "states an impossibly large figure";
+        constexpr std::int64_t kHeads = 1 << 12U;
+        constexpr std::int64_t kLength = 1 << 12U;
+        if (is_absurd({{block.heads, kHeads},
+                       {block.kv_heads, kHeads},
+                       {block.key_length, kLength},
+                       {block.value_length, kLength},
+                       {block.feed_forward, kWidth}}))
+            return kTooLarge;
         if (block.kv_heads > block.heads) return "has more heads of keys than of queries";
     }
     return {};

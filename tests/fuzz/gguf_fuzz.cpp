@@ -4,6 +4,8 @@
 
 #include "base/text.h"
 #include "fuzz.h"
+#include "model/memory.h"
+#include "model/shape.h"
 
 namespace {
 
@@ -33,6 +35,19 @@ void check_header(const Header& header, std::int64_t file_bytes) {
     require(header.hyperparameters.heads.size() <= velollm::gguf::kMaxBlocks, "figures by block are few");
 }
 
+/// Whatever a header says, its model takes some amount of memory or is refused.
+void check_memory(const Header& header) {
+    const auto shape = velollm::model::shape_of(header);
+    if (!shape) return require(!shape.error().hint.empty(), "a refusal says what to do");
+    velollm::model::MemoryQuestion question;
+    question.settings.context_tokens = 1 << 20U;
+    question.gpu_layers = 3;
+    const auto estimate = velollm::model::memory_by_formula(*shape, question);
+    for (const auto& use : {estimate.host, estimate.gpu})
+        require(use.weights_bytes >= 0 && use.cache_bytes >= 0 && use.state_bytes >= 0 && use.compute_bytes >= 0,
+                "no term overflows");
+}
+
 void check_error(const velollm::Error& error) {
     require(!error.message.empty() && !error.hint.empty(), "an error says what and what to do");
     require(
@@ -52,6 +67,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     require(whole.has_value(), "a whole file is enough");
     if (*whole) {
         check_header(**whole, static_cast<std::int64_t>(size));
+        check_memory(**whole);
     } else {
         check_error(whole->error());
     }
