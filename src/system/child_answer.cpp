@@ -59,6 +59,13 @@ std::string read_all(int fd, Clock::time_point until, std::size_t most_bytes) {
     return text;
 }
 
+/// The copy inherits what this process has printed and not yet written; code that ends a process may write it out.
+void silence(int kept) {
+    const int nothing = ::open("/dev/null", O_WRONLY | O_CLOEXEC);
+    for (const int fd : {STDOUT_FILENO, STDERR_FILENO})
+        if (nothing >= 0 && fd != kept) ::dup2(nothing, fd);
+}
+
 }  // namespace
 
 Result<ChildAnswer> ask_child(const std::function<void(const Write&)>& body, std::chrono::milliseconds longest,
@@ -72,6 +79,7 @@ Result<ChildAnswer> ask_child(const std::function<void(const Write&)>& body, std
     pipe.write = ends[1];
     const auto child = ForkedChild::start([&] {
         ::signal(SIGPIPE, SIG_IGN);
+        silence(pipe.write);
         body([&](std::string_view text) { write_all(pipe.write, text); });
         write_all(pipe.write, std::string_view(&kEnd, 1));
         return 0;

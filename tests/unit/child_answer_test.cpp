@@ -1,6 +1,7 @@
 #include <gtest/gtest.h>
 
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <string>
 
@@ -37,6 +38,24 @@ TEST(ChildAnswer, OfOneThatEndsTheProcessIsWhatCameBefore) {
     ASSERT_TRUE(answer) << answer.error().message;
     EXPECT_FALSE(answer->complete);
     EXPECT_EQ(answer->text, "before");
+}
+
+TEST(ChildAnswer, TouchesNothingThatThisProcessPrints) {
+    testing::internal::CaptureStdout();
+    testing::internal::CaptureStderr();
+    std::fputs("not yet written", stdout);
+    const auto answer = ask_child(
+        [](const Write&) {
+            std::fputs(" a last word", stdout);
+            std::fputs("a complaint", stderr);
+            std::fflush(stdout);
+            std::abort();
+        },
+        kLong, kMuch);
+    EXPECT_EQ(testing::internal::GetCapturedStdout(), "not yet written");
+    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+    ASSERT_TRUE(answer);
+    EXPECT_FALSE(answer->complete);
 }
 
 TEST(ChildAnswer, OfOneThatNeverEndsIsCutOff) {
