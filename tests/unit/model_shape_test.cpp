@@ -61,6 +61,9 @@ TEST(ModelShape, OfEveryKnownModelReadsBackFromItsHeader) {
         EXPECT_EQ(back->inner_size, shape->inner_size);
         EXPECT_EQ(back->quantization, shape->quantization);
         EXPECT_EQ(back->qkv_bias, shape->qkv_bias);
+        EXPECT_EQ(back->expert_biases, shape->expert_biases);
+        EXPECT_EQ(back->rope_factors, shape->rope_factors);
+        EXPECT_EQ(back->long_factors, shape->long_factors);
         EXPECT_EQ(tensor_bytes(back->tensors), tensor_bytes(shape->tensors));
         EXPECT_EQ(back->tensors.size(), shape->tensors.size());
     }
@@ -140,6 +143,7 @@ TEST(ModelShape, AbsurdHeadersAreRefused) {
     EXPECT_TRUE(is_refused([](gguf::Header& h) { h.hyperparameters.kv_heads = {8}; }));
     EXPECT_TRUE(is_refused([](gguf::Header& h) { h.hyperparameters.feed_forward = {std::int64_t{1} << 50U}; }));
     EXPECT_TRUE(is_refused([](gguf::Header& h) { h.hyperparameters.state_size = std::int64_t{1} << 50U; }));
+    EXPECT_TRUE(is_refused([](gguf::Header& h) { h.experts_used = 65; }));
     EXPECT_TRUE(is_refused([](gguf::Header& h) { h.parts = 3; }));
     EXPECT_TRUE(is_refused([](gguf::Header& h) { h.hyperparameters.nextn_layers = 2; }));
 }
