@@ -44,6 +44,8 @@ struct BenchmarkArgs {
 struct DetectArgs {
     OutputArgs out;
     bool json = false;
+    bool bandwidth = false;  ///< measure memory and arithmetic as well
+    bool timings = false;
 };
 
 struct SelfTestArgs {

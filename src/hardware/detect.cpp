@@ -2,6 +2,7 @@
 
 #include <sched.h>
 #include <sys/utsname.h>
+#include <unistd.h>
 
 #include <cerrno>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "hardware/gpu.h"
 #include "hardware/limits.h"
 #include "hardware/memory.h"
+#include "hardware/surroundings.h"
 
 namespace velollm::hardware {
 namespace {
@@ -39,6 +41,14 @@ CpuList allowed_cpus() {
     return {};
 }
 
+/// Virtual machines that are given memory while they run show less in their nodes than there is: then it is unknown.
+void drop_doubtful(std::vector<NumaNode>& nodes, std::int64_t total_bytes) {
+    std::int64_t sum = 0;
+    for (const NumaNode& node : nodes) sum += node.memory_bytes.value_or(0) / 1024;
+    if (sum >= total_bytes / 1024 / 10 * 9) return;
+    for (NumaNode& node : nodes) node.memory_bytes.reset();
+}
+
 }  // namespace
 
 KernelAnswers ask_kernel() {
@@ -49,6 +59,7 @@ KernelAnswers ask_kernel() {
         answers.arch = names.machine;
         answers.release = names.release;
     }
+    if (const long page = ::sysconf(_SC_PAGESIZE); page > 0) answers.page_bytes = page;
     return answers;
 }
 
@@ -63,17 +74,40 @@ std::string parse_os_name(std::string_view os_release) {
     return {};
 }
 
-Hardware detect(const system::System& system, const KernelAnswers& kernel) {
+Hardware detect(const system::System& system, const KernelAnswers& kernel, Timings* timings) {
+    system::SteadyClock clock;
+    TimePoint before = clock.now();
+    const auto done = [&](const char* part) {
+        const TimePoint now = clock.now();
+        if (timings != nullptr) timings->push_back({part, now - before});
+        before = now;
+    };
     const Cgroups cgroups = read_cgroups(system);
     Hardware hardware;
-    hardware.cpu = read_cpu(system, kernel.arch, kernel.allowed_cpus, read_cpu_quota(system, cgroups.cpu));
-    hardware.memory = read_memory(system, cgroups.memory);
+    hardware.cpu = read_cpu(system, kernel.arch,
+                            {.allowed = kernel.allowed_cpus,
+                             .quota_cpus = read_cpu_quota(system, cgroups.cpu),
+                             .cpuset = read_cpuset(system, cgroups.cpuset)},
+                            hardware.sources);
+    if (hardware.cpu.usable.quota_cpus)
+        hardware.sources.push_back(
+            {"cpu.usable.quota", cgroups.cpu.v2 ? "cgroup v2: cpu.max" : "cgroup v1: cpu.cfs_*"});
+    if (!kernel.allowed_cpus.empty()) hardware.sources.push_back({"cpu.usable.affinity", "sched_getaffinity"});
+    done("cpu");
+    hardware.memory = read_memory(system, cgroups.memory, kernel.page_bytes, hardware.sources);
+    drop_doubtful(hardware.cpu.numa, hardware.memory.total_bytes);
+    done("memory");
     Displays displays = read_displays(system, kernel.release);
     hardware.gpus = std::move(displays.gpus);
     hardware.skipped_displays = std::move(displays.skipped);
+    done("gpu");
     hardware.os.name = parse_os_name(read_text(system, "/etc/os-release"));
     if (hardware.os.name.empty()) hardware.os.name = parse_os_name(read_text(system, "/usr/lib/os-release"));
     hardware.os.kernel = kernel.release;
+    hardware.surroundings = read_surroundings(system, kernel.release, cgroups.version);
+    if (!hardware.os.name.empty()) hardware.sources.push_back({"environment.distro", "/etc/os-release"});
+    if (!kernel.release.empty()) hardware.sources.push_back({"environment.kernel", "uname"});
+    done("environment");
     return hardware;
 }
 

@@ -36,7 +36,7 @@ THIRD_PARTY = {
 SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
     "fcntl.h": {"system"},
-    "sys/mman.h": {"system"},
+    "sys/mman.h": {"system", "hardware"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system", "mock"},
     "sys/stat.h": {"system"},
@@ -51,13 +51,14 @@ SYSTEM = {
     "linux/net_tstamp.h": {"system"},
     "sys/utsname.h": {"hardware"},
     "sched.h": {"hardware"},
+    "immintrin.h": {"hardware"},
     "pthread.h": {"system"},
     "signal.h": {"cli"},
     "csignal": {"system", "mock", "cli"},
     "fstream": {"system"},
     "random": {"system"},
     "iostream": {"cli"},
-    "thread": {"system", "backend", "cli"},
+    "thread": {"system", "hardware", "backend", "cli"},
     "regex": set(),
 }
 STD = set("""
