@@ -158,7 +158,7 @@ TEST(Sizes, OfSysfs) {
     EXPECT_EQ(parse_size("48K"), 49152);
     EXPECT_EQ(parse_size("2M"), 2097152);
     EXPECT_EQ(parse_size("512"), 512);
-    for (const char* bad : {"", "K", "-1K", "0K", "1.5M", "99999999999999K", "K48"})
+    for (const char* bad : {"", "K", "-1K", "0K", "1.5M", "99999999999999K", "1048577M", "K48"})
         EXPECT_EQ(parse_size(bad), std::nullopt) << bad;
 }
 
