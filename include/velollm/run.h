@@ -16,6 +16,7 @@ enum class TokenSource {
     kPerEvent,      ///< A: exact for every event, the engine's own tokens
     kRunningCount,  ///< B: exact for every event, differences of the server's running count
     kServer,        ///< C: exact total from the final record
+    kRetokenised,   ///< D: our own tokenizer's count of the whole text; an estimate
     kChunks,        ///< E: number of token events; an estimate
 };
 
@@ -43,6 +44,8 @@ struct RequestRecord {
     std::string nonce;
     std::uint64_t text_hash = 0;  ///< FNV-1a of the visible text: equal prompts may be checked for equal answers
     std::int64_t text_bytes = 0;
+    std::string text;                         ///< what was generated, where it was asked for (load::Watch); else empty
+    std::optional<std::int64_t> retokenised;  ///< tokens that a tokenizer of ours finds in the text
 };
 
 /// One time that a sleeping thread woke too late: the machine was busy elsewhere, or stood still.

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "backend/chat_template.h"
+#include "backend/llama_library.h"
 #include "base/text.h"
 
 namespace velollm::backend {
@@ -20,31 +21,6 @@ namespace {
 constexpr int kDefaultContext = 4096;  // what Ollama takes
 constexpr int kDefaultBatch = 512;
 
-/// llama.cpp explains a failure in its log only, the reason first and then that it failed. One process has one log.
-std::string& log_errors() {
-    static std::string text;
-    return text;
-}
-
-void take_log(ggml_log_level level, const char* text, void*) {
-    constexpr std::size_t kEnough = 400;
-    if (level != GGML_LOG_LEVEL_ERROR || base::trim(text).empty() || log_errors().size() > kEnough) return;
-    log_errors() += (log_errors().empty() ? "" : "; ") + base::one_line(text);
-}
-
-void start_engine_once() {
-    static const bool started = [] {
-        llama_log_set(take_log, nullptr);
-        ggml_backend_load_all();
-        llama_backend_init();
-        return true;
-    }();
-    (void)started;
-}
-
-struct FreeModel {
-    void operator()(llama_model* model) const { llama_model_free(model); }
-};
 struct FreeContext {
     void operator()(llama_context* context) const { llama_free(context); }
 };
@@ -59,7 +35,7 @@ Result<ggml_type> kv_type(const std::string& name) {
 
 /// What the model's own failure text means for its user.
 Error load_error(const EmbeddedSpec& spec) {
-    const std::string& log = log_errors();
+    const std::string& log = llama_errors();
     const std::string path = spec.file.path.string();
     if (log.find("unknown model architecture") != std::string::npos) {
         return {ErrorCode::kFailed,
@@ -215,12 +191,12 @@ private:
     }
 
     Result<void> load_model() {
-        start_engine_once();
+        start_llama_once();
         const std::int64_t needed = spec_.file.file_bytes + kv_bytes();
         if (spec_.memory_bytes && needed > *spec_.memory_bytes && !llama_supports_gpu_offload())
             return no_memory(spec_, needed);
 
-        log_errors().clear();
+        llama_errors().clear();
         llama_model_params params = llama_model_default_params();
         if (spec_.options.num_gpu) params.n_gpu_layers = *spec_.options.num_gpu;
         params.progress_callback = [](float, void* self) { return !static_cast<EmbeddedBackend*>(self)->stop_asked(); };
@@ -245,7 +221,7 @@ private:
         params.abort_callback_data = this;
         context_.reset(llama_init_from_model(model_.get(), params));
         if (!context_) {
-            const std::string log = log_errors();
+            const std::string log = llama_errors();
             model_.reset();
             return Error{ErrorCode::kFailed, fmt::format("llama.cpp could not set up the context: {}", log),
                          "A smaller --num-ctx needs less memory; a quantised --kv-type needs --flash-attn on."};
@@ -300,7 +276,7 @@ private:
         const int code = llama_decode(context_.get(), llama_batch_get_one(tokens, static_cast<int>(count)));
         constexpr int kAborted = 2;
         if (code != 0 && code != kAborted)
-            fail(request, fmt::format("llama.cpp failed ({}): {}", code, log_errors()),
+            fail(request, fmt::format("llama.cpp failed ({}): {}", code, llama_errors()),
                  "A smaller --num-ctx or --num-batch needs less memory.");
         return code == 0;
     }

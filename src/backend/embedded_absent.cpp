@@ -1,10 +1,16 @@
 #include "backend/embedded.h"
+#include "backend/tokenizer.h"
 
 namespace velollm::backend {
 
 Result<std::unique_ptr<Backend>> make_embedded_backend(EmbeddedSpec, Clock&) {
     return Error{ErrorCode::kUsage, "This build has no embedded engine",
                  "Build it with scripts/setup and without -DVELOLLM_LLAMA=OFF, or measure a server: -b ollama"};
+}
+
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const std::filesystem::path&) {
+    return Error{ErrorCode::kUsage, "--tokenizer needs the embedded engine, which this build has not",
+                 "Build it with scripts/setup and without -DVELOLLM_LLAMA=OFF, or leave it out."};
 }
 
 std::string embedded_engine_version() {

@@ -202,6 +202,14 @@ Result<std::unique_ptr<Backend>> make_openai(Target target, const system::System
 
 }  // namespace
 
+Result<fs::path> find_model_file(const std::string& model, const system::System& system) {
+    const auto found = local_model(model, system);
+    if (!found) return found.error();
+    if (*found) return (*found)->file;
+    return Error{ErrorCode::kModelNotFound, fmt::format("Model not found: {}", model),
+                 "Name a GGUF file, or a model of the local Ollama store."};
+}
+
 std::vector<std::string> backend_names() {
     return {"ollama", "llamacpp", "openai", "embedded"};
 }

@@ -4,6 +4,7 @@
 #include <velollm/hardware.h>
 #include <velollm/spec.h>
 
+#include <filesystem>
 #include <functional>
 #include <memory>
 
@@ -22,6 +23,9 @@ inline constexpr const char* kBundledModelName = "SmolLM2-135M-Instruct";
 Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const system::System& system,
                                               const Hardware& hardware, Clock& clock,
                                               std::function<bool()> interrupted);
+
+/// The GGUF file that `model` means: a file, or a name in the local Ollama store.
+Result<std::filesystem::path> find_model_file(const std::string& model, const system::System& system);
 
 /// Names of the backends that this build has, for messages and --help.
 std::vector<std::string> backend_names();

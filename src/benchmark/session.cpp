@@ -81,6 +81,13 @@ Result<TargetInfo> Session::connect(const std::string& model) {
     auto described = (*backend)->describe();
     if (!described) return described.error();
     if (target.raw) described->settings["prompt_template"] = "none";
+    if (!target.tokenizer.empty()) {
+        const auto file = backend::find_model_file(target.tokenizer, system_);
+        if (!file) return file.error();
+        auto tokenizer = backend::load_tokenizer(*file);
+        if (!tokenizer) return tokenizer.error();
+        tokenizer_ = std::move(*tokenizer);
+    }
     backend_ = std::move(*backend);
     prepared_ = {.target = *described};
     tokens_per_word_.reset();
@@ -100,7 +107,13 @@ Run Session::run_prompts(const BenchmarkConfig& config, const std::vector<std::s
     for (const std::string& nonce : nonces)
         prompts.push_back({.text = nonce + text, .max_tokens = max_tokens, .seed = target_.seed});
     const Schedule schedule = load::closed_loop(prompts.size(), 1);
-    Run run = load::run_load(schedule, prompts, *backend_, clock_, target_.timeout, watch);
+    load::Watch with_text = watch;
+    with_text.keep_text = tokenizer_ != nullptr;
+    Run run = load::run_load(schedule, prompts, *backend_, clock_, target_.timeout, with_text);
+    for (RequestRecord& record : run.requests) {
+        if (tokenizer_ && !record.server.output_tokens) record.retokenised = tokenizer_->count(record.text);
+        record.text = {};
+    }
     for (RequestRecord& record : run.requests) record.nonce = nonces[record.id].substr(0, nonces[record.id].find('\n'));
     return run;
 }
@@ -142,8 +155,9 @@ Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) 
 }
 
 void Session::check_cache(const BenchmarkConfig& config) {
-    const bool told = !prepared_.warm_up.empty() && prepared_.warm_up.back().server.cached_tokens.has_value();
-    if (!protocol_.cache_check || prepared_.target.kind != "openai" || told) return;
+    // Without a warm-up nothing is known of the server, and nothing beyond the measured requests is wanted.
+    if (!protocol_.cache_check || prepared_.target.kind != "openai" || prepared_.warm_up.empty()) return;
+    if (prepared_.warm_up.back().server.cached_tokens) return;
     BenchmarkConfig probe = config;
     probe.context_depth = 0;
     probe.prompt = load::filler_text(kCacheProbeWords, filler_seed_) + "\n\n" + config.prompt;

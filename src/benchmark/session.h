@@ -9,6 +9,7 @@
 #include <optional>
 #include <string>
 
+#include "backend/tokenizer.h"
 #include "benchmark/cache_check.h"
 #include "benchmark/loading.h"
 #include "hardware/telemetry.h"
@@ -100,7 +101,8 @@ private:
     load::NonceSource nonces_;
     std::unique_ptr<Backend> backend_;
     Preparation prepared_;
-    std::optional<double> tokens_per_word_;  ///< of filler text, as this model has it
+    std::unique_ptr<backend::Tokenizer> tokenizer_;  // only for a server that may not count
+    std::optional<double> tokens_per_word_;          ///< of filler text, as this model has it
     std::uint64_t filler_seed_;
     std::optional<Error> lost_;
 };

@@ -114,6 +114,12 @@ void add_target(CLI::App& command, Parser& parser) {
                     "openai: name of the environment variable with the key; default OPENAI_API_KEY")
         ->type_name("NAME")
         ->group(group);
+    command
+        .add_option("--tokenizer", target.tokenizer,
+                    "openai: GGUF file, or name in the local Ollama store, to count tokens with\n"
+                    "where the server doesn't")
+        ->type_name("MODEL")
+        ->group(group);
     command.add_option("--llama-server", target.llama_server, "llamacpp: the program to start; else it is looked for")
         ->type_name("FILE")
         ->group(group);
@@ -254,6 +260,9 @@ Result<std::vector<std::int64_t>> read_depths(const std::string& text) {
 }
 
 Result<void> endpoint_fits(const TargetSpec& target) {
+    if (!target.tokenizer.empty() && target.backend != "openai")
+        return Error{ErrorCode::kUsage, "--tokenizer goes with -b openai: other engines count their tokens",
+                     "Leave it out."};
     const std::string& name = target.endpoint;
     if (target.raw && (name == "chat" || (name.empty() && target.backend == "openai")))
         return Error{ErrorCode::kUsage, "--raw needs an endpoint that takes a bare prompt",

@@ -25,7 +25,7 @@ public:
           idle_timeout_(idle_timeout),
           watch_(watch),
           begin_(clock.now()),
-          recorder_(begin_, watch.live) {
+          recorder_(begin_, watch.live, watch.keep_text) {
         run_.closed_loop = schedule.closed_loop;
     }
 

@@ -25,6 +25,7 @@ struct Watch {
     std::function<bool(const std::vector<RequestRecord>&)> enough;
     std::function<void(const RequestRecord&)> on_request_done;  ///< called when no measured work is going on
     LiveCounters* live = nullptr;
+    bool keep_text = false;  ///< RequestRecord::text
 };
 
 /// Sends `prompts[i]` when `schedule.due[i]` comes and a place is free, and writes down what happens.

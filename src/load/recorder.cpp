@@ -102,6 +102,7 @@ void Recorder::on_tokens(RequestId id, TimePoint at, const TokenEvent& event) {
     record.events.push_back({at - open->sent, event.tokens, event.kind, event.running_count});
     record.text_hash = base::fnv1a(event.text, record.text_hash);
     record.text_bytes += static_cast<std::int64_t>(event.text.size());
+    if (keep_text_) record.text += event.text;
     if (live_ != nullptr) {
         const auto at_once = std::memory_order_relaxed;  // a display: nothing else hangs on the order
         live_->events_in_request.store(static_cast<std::int64_t>(record.events.size()), at_once);

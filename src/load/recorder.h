@@ -14,7 +14,8 @@ struct LiveCounters;
 /// Turns what a backend tells into records. Only writes down; judges nothing.
 class Recorder final : public TokenSink {
 public:
-    Recorder(TimePoint run_begin, LiveCounters* live) : run_begin_(run_begin), live_(live) {}
+    Recorder(TimePoint run_begin, LiveCounters* live, bool keep_text = false)
+        : run_begin_(run_begin), live_(live), keep_text_(keep_text) {}
 
     void begin(RequestId id, Ns scheduled, std::int64_t max_tokens);
     /// Closes a request that was cancelled.
@@ -45,6 +46,7 @@ private:
 
     TimePoint run_begin_;
     LiveCounters* live_;
+    bool keep_text_;
     std::unordered_map<RequestId, Open> open_;
     // The last one asked for: events of one request come in rows.
     RequestId last_id_ = 0;

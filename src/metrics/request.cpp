@@ -12,12 +12,14 @@ TokenSource token_source(const RequestRecord& record) {
     if (every_event_counted(record))
         return record.events.front().running_count ? TokenSource::kRunningCount : TokenSource::kPerEvent;
     if (record.server.output_tokens) return TokenSource::kServer;
-    return record.events.empty() ? TokenSource::kNone : TokenSource::kChunks;
+    if (record.events.empty()) return TokenSource::kNone;
+    return record.retokenised ? TokenSource::kRetokenised : TokenSource::kChunks;
 }
 
 std::optional<std::int64_t> output_tokens(const RequestRecord& record) {
     if (record.server.output_tokens) return record.server.output_tokens;
     if (record.events.empty()) return std::nullopt;
+    if (record.retokenised && !every_event_counted(record)) return record.retokenised;
     std::int64_t sum = 0;
     for (const TokenStamp& event : record.events) sum += event.tokens.value_or(1);
     return sum;

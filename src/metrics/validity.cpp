@@ -27,7 +27,8 @@ constexpr std::array kCodes = {
     Code{"prompt_truncated", "invalid (request)", "The engine cut the prompt."},
     Code{"early_eos", "suspect", "The answer ended more than 2 % (and more than one token) before the limit."},
     Code{"over_length", "suspect", "The answer is longer than asked for."},
-    Code{"tokens_estimated", "note", "The engine doesn't count tokens: every event was taken for one."},
+    Code{"tokens_estimated", "note",
+         "The engine doesn't count tokens: the text was cut into tokens here, or every event taken for one."},
     Code{"first_chunk_unknown", "suspect",
          "Fewer events than tokens: the first may hold several. True speed within bounds."},
     Code{"client_server_mismatch", "suspect; note if explained",
@@ -139,7 +140,7 @@ void check_length(const RequestRecord& r, std::size_t i, Findings& out) {
 }
 
 void check_first_event(const RequestRecord& r, std::size_t i, Findings& out) {
-    if (token_source(r) != TokenSource::kServer) return;
+    if (token_source(r) != TokenSource::kServer && token_source(r) != TokenSource::kRetokenised) return;
     const std::int64_t visible = *r.server.output_tokens - r.server.hidden_tokens.value_or(0);
     const auto events = static_cast<double>(r.events.size());
     const auto time = decode_time(r);
@@ -252,11 +253,16 @@ std::vector<Finding> check_run(const Run& run, const RunContext& context) {
             fmt::format("{:.0f} % of the model is on the GPU", 100.0 * *context.gpu_share),
             "Take a smaller model, quantisation or context, so that all of it fits.");
     }
-    const bool any_estimated = std::any_of(run.requests.begin(), run.requests.end(), [](const RequestRecord& r) {
-        return ok(r) && token_source(r) == TokenSource::kChunks;
-    });
-    if (any_estimated) {
+    const auto any_counted_by = [&](TokenSource source) {
+        return std::any_of(run.requests.begin(), run.requests.end(),
+                           [&](const RequestRecord& r) { return ok(r) && token_source(r) == source; });
+    };
+    if (any_counted_by(TokenSource::kChunks)) {
         add(out, "tokens_estimated", Level::kNote, "the engine doesn't count tokens: each event was taken for one",
+            "Read the speeds as estimates; --tokenizer MODEL counts the text.");
+    } else if (any_counted_by(TokenSource::kRetokenised)) {
+        add(out, "tokens_estimated", Level::kNote,
+            "the engine doesn't count tokens: the text was cut into tokens here, perhaps not as it was generated",
             "Read the speeds as estimates.");
     }
     return out;

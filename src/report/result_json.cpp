@@ -31,6 +31,7 @@ std::string_view token_method(TokenSource source) {
     switch (source) {
         case TokenSource::kNone: return "estimated";
         case TokenSource::kChunks: return "chunks";
+        case TokenSource::kRetokenised: return "client-tokenizer";
         default: return "server";
     }
 }
@@ -41,6 +42,7 @@ std::string_view token_source_name(TokenSource source) {
         case TokenSource::kPerEvent: return "per_event";
         case TokenSource::kRunningCount: return "running_count";
         case TokenSource::kServer: return "server_total";
+        case TokenSource::kRetokenised: return "retokenised";
         case TokenSource::kChunks: return "chunks";
     }
     return "";
@@ -254,6 +256,7 @@ void write_sample(JsonWriter& json, const RequestRecord& record, bool counted, b
     json.field_if("prompt_tokens", server.prompt_tokens);
     json.field_if("cached_tokens", server.cached_tokens);
     json.field_if("output_tokens", server.output_tokens);
+    json.field_if("retokenised_tokens", record.retokenised);
     json.field_if("hidden_tokens", server.hidden_tokens);
     json.field_if("reasoning_tokens", server.reasoning_tokens);
     json.field_if("draft_tokens", server.draft_tokens);

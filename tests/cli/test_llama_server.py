@@ -1,10 +1,12 @@
 """`velollm benchmark -b llamacpp` against a real llama-server."""
 
+import json
 import os
 import select
 import shutil
 import signal
 import socket
+import statistics
 import sys
 import tempfile
 import unittest
@@ -13,6 +15,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
 from engines import start_llama_server
+from mock_server import Mock
 from velollm_cli import CliTest, counted_samples
 
 ONE = ("--prompt", "Tell a long story about a lighthouse keeper", "--max-tokens", "12", "--iterations", "3")
@@ -52,6 +55,24 @@ class LlamaServer(CliTest):
         self.assertRegex(done.out, r", prompt \d+ tokens uncached\n|, prompt \d+ tokens uncached \[")
         self.assertEqual(done.err, "")
         self.check_element(self.valid_results()[0], 12)
+
+    def test_tokens_of_a_server_without_a_count_are_counted_here(self):
+        words = " the sea is wide and the night is long"
+        mock = Mock({"steps": [{"dt_ms": 20, "text": words}, {"dt_ms": 5, "text": words, "repeat": 3}],
+                     "finish": {"usage_at": "none"}}, self.folder)
+        self.addCleanup(mock.stop)
+        truth = len(self.engine.ask("POST", "/tokenize", {"content": words * 4})[1]["tokens"])
+        done = self.velollm("benchmark", "-b", "openai", "--url", f"http://127.0.0.1:{mock.port}", "-m", "mock:1b", "--tokenizer",
+                            os.environ["VELOLLM_MODEL"], "-o", self.results, *ONE, "--max-tokens", truth, "--quick")
+        self.assertIn(done.code, (0, 5), done)
+        velollm = json.loads(self.results.read_text(encoding="utf-8"))[0]["velollm"]
+        self.assertEqual([sample["retokenised_tokens"] for sample in velollm["samples"]], [truth] * 3)
+        self.assertEqual((velollm["method"]["tokens"], velollm["method"]["token_source"]), ("client-tokenizer", "retokenised"))
+        self.assertIn("tokens_estimated", velollm["warnings"])
+        seconds = [(sample["event_ns"][-1] - sample["event_ns"][0]) / 1e9 for sample in velollm["samples"]]
+        self.assertAlmostEqual(velollm["measured"]["decode_tps"]["median"], (truth - 1) / statistics.median(seconds), delta=0.01)
+        done = self.velollm("benchmark", "-b", "openai", "--url", f"http://127.0.0.1:{mock.port}", "--tokenizer", "none.gguf", *ONE)
+        self.assert_error(done, 4, "none.gguf")
 
     def test_standard_suite_cut_short(self):
         self.expect(self.benchmark("--max-tokens", "6", "--iterations", "2"), 0)

@@ -28,6 +28,21 @@ const Finding* find(const Summary& summary, std::string_view code) {
     return nullptr;
 }
 
+TEST(RequestMetrics, OurOwnCountStandsWhereTheServerHasNone) {
+    RequestRecord r = good_request(4, 100ms, 10ms);
+    r.server.output_tokens.reset();
+    r.server.hidden_tokens.reset();
+    EXPECT_EQ(token_source(r), TokenSource::kChunks);
+    EXPECT_EQ(output_tokens(r), 4);
+    r.retokenised = 10;
+    EXPECT_EQ(token_source(r), TokenSource::kRetokenised);
+    EXPECT_EQ(output_tokens(r), 10);
+    EXPECT_EQ(decode_tokens(r), 9);
+    r.server.output_tokens = 8;
+    EXPECT_EQ(token_source(r), TokenSource::kServer);
+    EXPECT_EQ(output_tokens(r), 8);
+}
+
 TEST(RequestMetrics, PlainStream) {
     const RequestRecord r = good_request(64, 80ms, 20ms);
     EXPECT_EQ(number(r, "ttft_ms"), 80.0);

@@ -119,6 +119,13 @@ TEST(Telemetry, WithTheEngineInThisProcessItsTimeIsOurs) {
     EXPECT_EQ(host_report({first, last}, {}).others_share, std::nullopt) << "an engine that can't be seen";
 }
 
+TEST(Telemetry, EnginesInThisProcessAndInOthersAddUp) {
+    const HostReport report =
+        host_report({sample(1s, 0s, 0s, 0s), sample(6s, 9s, 4s, 3s)}, {.processes = {1}, .in_this_process = true});
+    EXPECT_DOUBLE_EQ(*report.engine_share, 0.7);
+    EXPECT_DOUBLE_EQ(*report.others_share, 0.2);
+}
+
 TEST(Telemetry, SharesOfShortSpansAreNotGiven) {
     EXPECT_EQ(host_report({sample(1s, 0s, 0s, 0s), sample(1900ms, 1s, 0s, 0s)}, {}).busy_share, std::nullopt);
     EXPECT_NE(host_report({sample(1s, 0s, 0s, 0s), sample(2s, 1s, 0s, 0s)}, {}).busy_share, std::nullopt);

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <llama.h>
+
+#include <string>
+
+namespace velollm::backend {
+
+/// Makes llama.cpp ready, the first time that it is called. Its messages go nowhere but into llama_errors().
+void start_llama_once();
+
+/// What llama.cpp complained of since this was last cleared.
+std::string& llama_errors();
+
+struct FreeModel {
+    void operator()(llama_model* model) const { llama_model_free(model); }
+};
+
+}  // namespace velollm::backend
