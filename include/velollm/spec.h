@@ -36,9 +36,9 @@ struct TargetSpec {
     /// Send the bare words, without the model's chat template: every engine then reads the same tokens. Needs an
     /// endpoint that takes them: generate, completion, completions.
     bool raw = false;
-    std::string api_key_env;  ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
-    std::string tokenizer;    ///< openai: GGUF file, or name in the local Ollama store, to count tokens with where the
-                            ///< server doesn't; empty: none
+    std::string api_key_env;   ///< openai: environment variable with the key; empty: OPENAI_API_KEY, if set
+    std::string tokenizer;     ///< openai: GGUF file, or name in the local Ollama store, to count tokens with where the
+                               ///< server doesn't; empty: none
     std::string llama_server;  ///< llamacpp: program to start; empty: looked for
     std::string draft;         ///< llamacpp, where it is started: model for speculative decoding; empty: none
     EngineOptions options;

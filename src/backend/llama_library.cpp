@@ -1,5 +1,7 @@
 #include "backend/llama_library.h"
 
+#include <llama.h>
+
 #include "base/text.h"
 
 namespace velollm::backend {
@@ -27,6 +29,10 @@ void start_llama_once() {
         return true;
     }();
     (void)started;
+}
+
+void FreeModel::operator()(llama_model* model) const {
+    llama_model_free(model);
 }
 
 }  // namespace velollm::backend

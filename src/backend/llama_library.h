@@ -1,8 +1,8 @@
 #pragma once
 
-#include <llama.h>
-
 #include <string>
+
+struct llama_model;
 
 namespace velollm::backend {
 
@@ -13,7 +13,7 @@ void start_llama_once();
 std::string& llama_errors();
 
 struct FreeModel {
-    void operator()(llama_model* model) const { llama_model_free(model); }
+    void operator()(llama_model* model) const;
 };
 
 }  // namespace velollm::backend

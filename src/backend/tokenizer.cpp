@@ -1,6 +1,7 @@
 #include "backend/tokenizer.h"
 
 #include <fmt/core.h>
+#include <llama.h>
 
 #include <vector>
 
@@ -13,12 +14,12 @@ class VocabularyOfModel final : public Tokenizer {
 public:
     explicit VocabularyOfModel(std::unique_ptr<llama_model, FreeModel> model) : model_(std::move(model)) {}
 
-    std::int64_t count(std::string_view text) const override {
+    std::optional<std::int64_t> count(std::string_view text) const override {
         const llama_vocab* vocab = llama_model_get_vocab(model_.get());
         std::vector<llama_token> tokens(text.size() + 8);
         const int count = llama_tokenize(vocab, text.data(), static_cast<int>(text.size()), tokens.data(),
                                          static_cast<int>(tokens.size()), false, false);
-        return count > 0 ? count : 0;
+        return count > 0 ? std::optional<std::int64_t>(count) : std::nullopt;
     }
 
 private:

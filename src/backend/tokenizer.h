@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string_view>
 
 namespace velollm::backend {
@@ -13,7 +14,8 @@ namespace velollm::backend {
 /// the same text can be cut in several ways (method 1.2, level D), so this is an estimate.
 struct Tokenizer {
     virtual ~Tokenizer() = default;
-    virtual std::int64_t count(std::string_view text) const = 0;
+    /// Nothing for a text that it can't cut, and for an empty one.
+    virtual std::optional<std::int64_t> count(std::string_view text) const = 0;
 };
 
 /// Reads the vocabulary of a GGUF file, and no weights. Needs the embedded engine.

@@ -15,10 +15,10 @@ struct CacheCheck {
     Ns again{};
     Ns other{};
 
-    /// The same prompt came over 40 % sooner.
-    bool caches() const { return again < first * 6 / 10; }
+    /// The same prompt came much sooner (metrics::kThresholds).
+    bool caches() const;
     /// Other words in front made it as slow as at first again.
-    bool defeated() const { return other >= first * 6 / 10; }
+    bool defeated() const;
 };
 
 /// From the three requests in their order; nothing unless each brought a token.

@@ -56,7 +56,8 @@ Result<std::map<std::int64_t, Sent>> ask_truth(const std::string& url, Clock& cl
     wire::JsonReader json;
     if (response.interrupted) return Error{ErrorCode::kInterrupted, "Stopped during the self-test", ""};
     if (!response.arrived() || !json.parse(response.body))
-        return Error{ErrorCode::kFailed, "The scripted server does not say what it sent: " + response.end.detail, ""};
+        return Error{ErrorCode::kFailed, "The scripted server does not say what it sent: " + response.end.detail,
+                     "Try again; it may have been killed, as for want of memory."};
     std::map<std::int64_t, Sent> requests;
     for (std::size_t i = 0; i < json.size("/requests").value_or(0); ++i) {
         const std::string at = fmt::format("/requests/{}", i);

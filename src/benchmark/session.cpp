@@ -100,41 +100,42 @@ std::vector<std::string> Session::new_nonces(std::int64_t count) {
     return nonces;
 }
 
-Run Session::run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
+Run Session::run_prompts(const std::string& text, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                          const load::Watch& watch) {
     std::vector<Prompt> prompts;
-    const std::string text = filled_prompt(config);
     for (const std::string& nonce : nonces)
         prompts.push_back({.text = nonce + text, .max_tokens = max_tokens, .seed = target_.seed});
-    const Schedule schedule = load::closed_loop(prompts.size(), 1);
-    load::Watch with_text = watch;
-    with_text.keep_text = tokenizer_ != nullptr;
-    Run run = load::run_load(schedule, prompts, *backend_, clock_, target_.timeout, with_text);
-    for (RequestRecord& record : run.requests) {
-        if (tokenizer_ && !record.server.output_tokens) record.retokenised = tokenizer_->count(record.text);
-        record.text = {};
-    }
+    Run run = run_all(prompts, watch);
     for (RequestRecord& record : run.requests) record.nonce = nonces[record.id].substr(0, nonces[record.id].find('\n'));
     return run;
 }
 
-std::string Session::filled_prompt(const BenchmarkConfig& config) const {
+Run Session::run_all(const std::vector<Prompt>& prompts, const load::Watch& watch) {
+    load::Watch with_text = watch;
+    with_text.keep_text = tokenizer_ != nullptr;
+    Run run =
+        load::run_load(load::closed_loop(prompts.size(), 1), prompts, *backend_, clock_, target_.timeout, with_text);
+    for (RequestRecord& record : run.requests) {
+        if (tokenizer_ && !record.server.output_tokens) record.retokenised = tokenizer_->count(record.text);
+        record.text = {};
+    }
+    return run;
+}
+
+std::string Session::filled_prompt(const BenchmarkConfig& config) {
     if (config.context_depth <= 0) return config.prompt;
+    if (!tokens_per_word_) learn_word_length();
     const double words = static_cast<double>(config.context_depth) / tokens_per_word_.value_or(kUsualTokensPerWord);
     return load::filler_text(static_cast<std::size_t>(std::lround(words)), filler_seed_) + "\n\n" + config.prompt;
 }
 
-void Session::learn_word_length(const BenchmarkConfig& config) {
-    if (config.context_depth <= 0 || tokens_per_word_) return;
+void Session::learn_word_length() {
     // Two lengths, so that the template and the nonce fall out of the difference.
     constexpr std::size_t kShort = 50;
     constexpr std::size_t kLong = 250;
     std::vector<std::int64_t> tokens;
     for (const std::size_t words : {kShort, kLong}) {
-        BenchmarkConfig probe = config;
-        probe.context_depth = 0;
-        probe.prompt = load::filler_text(words, filler_seed_);
-        const Run run = run_prompts(probe, new_nonces(1), 1, {.stop = stop_});
+        const Run run = run_prompts(load::filler_text(words, filler_seed_), new_nonces(1), 1, {.stop = stop_});
         if (run.requests.empty() || !run.requests.front().server.prompt_tokens) return;
         tokens.push_back(*run.requests.front().server.prompt_tokens);
     }
@@ -158,13 +159,11 @@ void Session::check_cache(const BenchmarkConfig& config) {
     // Without a warm-up nothing is known of the server, and nothing beyond the measured requests is wanted.
     if (!protocol_.cache_check || prepared_.target.kind != "openai" || prepared_.warm_up.empty()) return;
     if (prepared_.warm_up.back().server.cached_tokens) return;
-    BenchmarkConfig probe = config;
-    probe.context_depth = 0;
-    probe.prompt = load::filler_text(kCacheProbeWords, filler_seed_) + "\n\n" + config.prompt;
+    const std::string text = load::filler_text(kCacheProbeWords, filler_seed_) + "\n\n" + config.prompt;
     const std::vector<std::string> nonces = new_nonces(2);
     std::vector<RequestRecord> requests;
     for (const std::string& nonce : {nonces[0], nonces[0], nonces[1]}) {
-        Run run = run_prompts(probe, {nonce}, 1, {.stop = stop_});
+        Run run = run_prompts(text, {nonce}, 1, {.stop = stop_});
         if (run.requests.empty()) return;
         requests.push_back(std::move(run.requests.front()));
     }
@@ -174,12 +173,13 @@ void Session::check_cache(const BenchmarkConfig& config) {
 Result<void> Session::warm_up(const BenchmarkConfig& config) {
     const std::int64_t tokens = std::min(config.max_tokens, kWarmUpTokens);
     const std::int64_t most = protocol_.warm_up.value_or(kMaxWarmUp + 1);
+    const std::string text = filled_prompt(config);
     const TimePoint begin = clock_.now();
     Error failure{ErrorCode::kFailed, "the warm-up requests brought no token",
                   "Does the model answer by hand? Look at the server's log."};
     bool any = most == 0;
     for (std::int64_t i = 0; i < most; ++i) {
-        Run run = run_prompts(config, new_nonces(1), tokens, {.stop = stop_});
+        Run run = run_prompts(text, new_nonces(1), tokens, {.stop = stop_});
         if (run.interrupted || run.requests.front().outcome == Outcome::kCancelled)
             return Error{ErrorCode::kInterrupted, "Stopped while warming up", ""};
         RequestRecord& record = run.requests.front();
@@ -228,27 +228,27 @@ BenchmarkResult Session::measure(const BenchmarkConfig& config,
                               if (on_request) on_request(record);
                           },
                       .live = live};
-    learn_word_length(config);
+    const std::string text = filled_prompt(config);
     const std::int64_t most = protocol_.until ? kMaxRuns : config.iterations;
     if (protocol_.until)
         watch.enough = [&](const std::vector<RequestRecord>& done) { return narrow(done, *protocol_.until); };
     hardware::HostWatch host(system_, engine_place(), kNap);
     const Ns cpu_before = system::process_cpu_time();
-    Run run = run_prompts(config, new_nonces(most), config.max_tokens, watch);
+    Run run = run_prompts(text, new_nonces(most), config.max_tokens, watch);
     const Ns cpu = system::process_cpu_time() - cpu_before;
     run.host = host.report();
     run.client.peak_memory_bytes = system::peak_memory_bytes();
     if (prepared_.target.kind != "embedded" && run.wall > Ns{0})
         run.client.cpu_share = to_seconds(cpu) / to_seconds(run.wall);
 
-    BenchmarkResult result = conclude(config, timestamp, std::move(run));
+    BenchmarkResult result = conclude(config, text, timestamp, std::move(run));
     if (protocol_.until) result.config.iterations = static_cast<std::int64_t>(result.run.requests.size());
     return result;
 }
 
-BenchmarkResult Session::conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const {
+BenchmarkResult Session::conclude(const BenchmarkConfig& config, const std::string& prompt, std::string timestamp,
+                                  Run run) const {
     const hardware::Power power = hardware::read_power(system_);
-    const std::string prompt = filled_prompt(config);
     const metrics::RunContext context{
         .prompt = prompt,
         .gpu_share = prepared_.loaded.gpu_share,
@@ -264,8 +264,8 @@ BenchmarkResult Session::conclude(const BenchmarkConfig& config, std::string tim
     return result;
 }
 
-std::optional<RequestRecord> Session::request(const BenchmarkConfig& config, const std::string& nonce) {
-    Run run = run_prompts(config, {nonce}, config.max_tokens, {.stop = [this] { return stop_ && stop_(); }});
+std::optional<RequestRecord> Session::request(const Prompt& prompt) {
+    Run run = run_all({prompt}, {.stop = stop_});
     if (run.requests.empty()) return std::nullopt;
     RequestRecord record = std::move(run.requests.front());
     if (record.error.code == ErrorCode::kUnreachable) lost_ = record.error;

@@ -69,10 +69,15 @@ public:
     BenchmarkResult measure(const BenchmarkConfig& config, const std::function<void(const RequestRecord&)>& on_request,
                             load::LiveCounters* live);
 
-    /// One request outside of measure(), with the prompt that begins with `nonce`. Nothing when stopped before it.
-    std::optional<RequestRecord> request(const BenchmarkConfig& config, const std::string& nonce);
-    /// Judges and sums up requests that were made one by one.
-    BenchmarkResult conclude(const BenchmarkConfig& config, std::string timestamp, Run run) const;
+    /// The prompt behind the text that fills the context as config.context_depth asks; it still lacks a nonce. The
+    /// first time that one is filled, two short requests tell how long this model's words are in tokens.
+    std::string filled_prompt(const BenchmarkConfig& config);
+    /// One request outside of measure(). Nothing when stopped before it.
+    std::optional<RequestRecord> request(const Prompt& prompt);
+    /// Judges and sums up requests with this prompt that were made one by one.
+    BenchmarkResult conclude(const BenchmarkConfig& config, const std::string& prompt, std::string timestamp,
+                             Run run) const;
+    std::uint64_t seed() const { return target_.seed; }
     /// Where the engine runs, as far as that can be told.
     hardware::EnginePlace engine_place() const;
     PathTimes path_times(const BenchmarkConfig& config);
@@ -82,12 +87,11 @@ public:
     const Hardware& hardware() const { return hardware_; }
 
 private:
-    Run run_prompts(const BenchmarkConfig& config, const std::vector<std::string>& nonces, std::int64_t max_tokens,
+    Run run_prompts(const std::string& text, const std::vector<std::string>& nonces, std::int64_t max_tokens,
                     const load::Watch& watch);
+    Run run_all(const std::vector<Prompt>& prompts, const load::Watch& watch);
     std::vector<std::string> new_nonces(std::int64_t count);
-    /// The prompt with what fills the context in front of it; it still lacks a nonce.
-    std::string filled_prompt(const BenchmarkConfig& config) const;
-    void learn_word_length(const BenchmarkConfig& config);
+    void learn_word_length();
     Result<void> warm_up(const BenchmarkConfig& config);
     Result<void> check_quiet();
     void check_cache(const BenchmarkConfig& config);

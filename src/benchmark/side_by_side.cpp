@@ -40,9 +40,9 @@ std::vector<BenchmarkResult> measure_side_by_side(const std::vector<Session*>& s
     const std::string timestamp = system::utc_timestamp(system::unix_now_ms() / 1000);
     load::NonceSource nonces(system::random_u64());
     std::vector<Run> runs(sessions.size());
+    // One text for all, with words of the length that the first engine counts.
+    const std::string text = sessions.front()->filled_prompt(config);
     hardware::HostWatch host(system, place_of_all(sessions), kNap);
-    BenchmarkConfig framed = config;
-    framed.prompt += frame.suffix;
     const TimePoint begin = clock.now();
     const auto ends = [&] {
         return (stop && stop()) || std::any_of(sessions.begin(), sessions.end(),
@@ -54,7 +54,9 @@ std::vector<BenchmarkResult> measure_side_by_side(const std::vector<Session*>& s
             if (ends()) break;
             system::nap(kPause);
             const TimePoint turn = clock.now();
-            auto made = sessions[engine]->request(framed, frame.prefix + nonce);
+            auto made = sessions[engine]->request({.text = frame.prefix + nonce + text + frame.suffix,
+                                                   .max_tokens = config.max_tokens,
+                                                   .seed = sessions[engine]->seed()});
             if (!made) break;
             RequestRecord& record = *made;
             record.nonce = nonce.substr(0, nonce.find('\n'));
@@ -73,7 +75,7 @@ std::vector<BenchmarkResult> measure_side_by_side(const std::vector<Session*>& s
         run.interrupted = static_cast<std::int64_t>(run.requests.size()) < config.iterations;
         run.host = report;
         run.client.peak_memory_bytes = system::peak_memory_bytes();
-        results.push_back(sessions[i]->conclude(config, timestamp, std::move(run)));
+        results.push_back(sessions[i]->conclude(config, text, timestamp, std::move(run)));
     }
     return results;
 }

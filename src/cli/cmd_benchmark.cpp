@@ -8,14 +8,11 @@
 #include "benchmark/session.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
-#include "cli/output.h"
 #include "cli/plan.h"
-#include "cli/progress.h"
+#include "cli/result_output.h"
 #include "cli/side_by_side.h"
 #include "hardware/detect.h"
 #include "report/depths_text.h"
-#include "report/result_json.h"
-#include "report/table.h"
 
 namespace velollm::cli {
 namespace {
@@ -27,7 +24,7 @@ public:
         : args_(std::move(args)),
           plan_(std::move(plan)),
           console_(style_of(args_.out, system), args_.force),
-          progress_(stderr_is_terminal() && !args_.out.quiet),
+          output_(args_.out),
           session_(args_.target, system, hardware::detect_this_machine(system), args_.protocol, clock_,
                    [this] { return stopped(); }) {
         shared_ = first_context(args_, plan_, session_.hardware(), system);
@@ -35,38 +32,21 @@ public:
 
     int run() {
         const auto done = run_all();
-        progress_.clear();
-        if (!done && results_.empty()) return end(done.error());
-        const auto shown = show_results();
-        if (!done) return end(done.error());
-        if (!shown) return end(shown.error());
+        if (!done && results_.empty()) return output_.end(console_, done.error());
+        const auto shown = output_.finish(reported_, console_, [this] { return results_text(); });
+        if (!done) return output_.end(console_, done.error());
+        if (!shown) return output_.end(console_, shown.error());
         if (interrupted()) return exit_code(ErrorCode::kInterrupted);
-        if (unheard()) return 0;
-        return all_valid() ? 0 : exit_code(ErrorCode::kNoValidResult);
+        if (output_.unheard()) return 0;
+        return all_valid(reported_) ? 0 : exit_code(ErrorCode::kNoValidResult);
     }
 
 private:
-    /// The reader of standard output has gone, and nothing is to be written elsewhere: going on has no purpose.
-    bool unheard() const { return out_.closed() && (args_.out.output.empty() || args_.out.output == "-"); }
-    bool stopped() const { return interrupted() || unheard(); }
-
-    bool narrates() const {
-        return (args_.out.format.empty() || args_.out.format == "text") && args_.out.output != "-" && !args_.out.quiet;
-    }
-
-    Result<void> say(const std::string& text) {
-        progress_.clear();
-        return narrates() ? out_.print(text) : Result<void>();
-    }
-
-    int end(const Error& error) {
-        if (error.code == ErrorCode::kInterrupted && unheard() && !interrupted()) return 0;
-        return fail(console_, error);
-    }
+    bool stopped() const { return interrupted() || output_.unheard(); }
 
     Result<void> run_all() {
         if (const auto ready = prepare(plan_.configs.front(), true); !ready) return ready;
-        if (const auto said = say(console_.running(plan_.configs.size())); !said) return said;
+        if (const auto said = output_.say(console_.running(plan_.configs.size())); !said) return said;
         std::string model = plan_.configs.front().model;
         for (const BenchmarkConfig& config : plan_.configs) {
             if (config.model != model) {
@@ -83,7 +63,7 @@ private:
     Result<void> prepare(const BenchmarkConfig& config, bool first) {
         contexts_.push_back(shared_);
         report::Context& context = contexts_.back();
-        progress_.show("Connecting...");
+        output_.progress().show("Connecting...");
         auto connected = session_.connect(config.model);
         // The title names the model that is used, which for a default the connection tells.
         const std::string model = connected                     ? connected->model
@@ -93,73 +73,56 @@ private:
         if (!connected && connected.error().code == ErrorCode::kUsage) return connected.error();
         const std::string engine = connected ? connected->display_name : engine_name(args_.target.backend);
         if (first) {
-            if (const auto said = say(console_.opening(args_.target.backend, model)); !said) return said;
+            if (const auto said = output_.say(console_.opening(args_.target.backend, model)); !said) return said;
         }
-        if (const auto said = say(console_.checking(engine) + console_.available(connected.has_value())); !said)
+        if (const auto said = output_.say(console_.checking(engine) + console_.available(connected.has_value())); !said)
             return said;
         if (!connected) return connected.error();
 
-        progress_.show("Loading the model, warming up, watching the idle machine...");
+        output_.progress().show("Loading the model, warming up, watching the idle machine...");
         const auto prepared = session_.prepare(config, args_.reload);
         if (!prepared) return prepared.error();
         add_preparation(context, *prepared);
-        return say(console_.engine(context));
+        return output_.say(console_.engine(context));
     }
 
     Result<void> measure(const BenchmarkConfig& config) {
-        if (const auto said = say(console_.begin(config)); !said) return said;
+        if (const auto said = output_.say(console_.begin(config)); !said) return said;
         std::size_t index = 0;
         Result<void> printed;
         const auto show = [&] {
             const auto left = config.iterations - static_cast<std::int64_t>(index);
-            if (left > 0) progress_.measure(fmt::format("  Iteration {}/{}...", index + 1, config.iterations), left);
+            if (left > 0)
+                output_.progress().measure(fmt::format("  Iteration {}/{}...", index + 1, config.iterations), left);
         };
         const auto on_request = [&](const RequestRecord& record) {
-            if (auto said = say(console_.iteration(index, config.iterations, record)); !said) printed = said;
+            if (auto said = output_.say(console_.iteration(index, config.iterations, record)); !said) printed = said;
             ++index;
             show();
         };
         show();
-        results_.push_back(session_.measure(config, on_request, &progress_.counters()));
+        results_.push_back(session_.measure(config, on_request, &output_.progress().counters()));
         reported_.emplace_back(&contexts_.back(), &results_.back());
         if (!printed) return printed;
-        if (const auto said = say(console_.end(contexts_.back(), results_.back())); !said) return said;
-        if (const auto saved = save(); !saved) return saved;
+        if (const auto said = output_.say(console_.end(contexts_.back(), results_.back())); !said) return said;
+        if (const auto saved = output_.save(reported_); !saved) return saved;
         if (session_.lost()) return *session_.lost();
         return {};
     }
 
-    /// After every benchmark, so that a later failure or a kill loses nothing.
-    Result<void> save() const {
-        if (args_.out.output.empty() || args_.out.output == "-") return {};
-        return system::write_file_atomic(args_.out.output, report::result_json(reported_));
-    }
-
-    Result<void> show_results() {
-        const std::string& format = args_.out.format;
-        if (args_.out.output == "-" || format == "json") return out_.print(report::result_json(reported_));
-        if (format == "csv") return out_.print(report::result_csv(reported_));
-        if (format == "md") return out_.print(report::result_markdown(reported_));
+    std::string results_text() const {
         const std::vector<BenchmarkResult> results(results_.begin(), results_.end());
         std::string text = console_.summary(results);
-        if (!args_.depths.empty()) text += report::depths_text(results);
+        if (!args_.depths.empty()) text += report::depths_text(results, args_.force);
         text += console_.warnings(results, args_.out.verbose);
-        if (args_.out.verbose) text += console_.metrics(results, shared_.self_test);
-        if (!args_.out.quiet) text += args_.out.output.empty() ? console_.tip() : console_.saved(args_.out.output);
-        return out_.print(text);
-    }
-
-    bool all_valid() const {
-        return std::all_of(results_.begin(), results_.end(),
-                           [](const BenchmarkResult& result) { return result.summary.verdict != Verdict::kInvalid; });
+        return args_.out.verbose ? text + console_.metrics(results, shared_.self_test) : text;
     }
 
     BenchmarkArgs args_;
     Plan plan_;
     report::Console console_;
-    Out out_;
+    ResultOutput output_;
     system::SteadyClock clock_;
-    Progress progress_;
     benchmark::Session session_;
     report::Context shared_;
     std::deque<report::Context> contexts_;  // deques: the reported pairs point into them

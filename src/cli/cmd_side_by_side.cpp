@@ -1,19 +1,16 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <deque>
 #include <memory>
 
 #include "backend/options.h"
 #include "benchmark/side_by_side.h"
 #include "cli/interrupt.h"
-#include "cli/output.h"
-#include "cli/progress.h"
+#include "cli/result_output.h"
 #include "cli/side_by_side.h"
 #include "hardware/detect.h"
 #include "report/engines_text.h"
-#include "report/table.h"
 
 namespace velollm::cli {
 namespace {
@@ -34,6 +31,7 @@ Result<TargetSpec> target_of(const BenchmarkArgs& args, const std::string& name,
     target.backend = name;
     target.url = url_of(args, name);
     if (name == "openai") target.endpoint = "completions";
+    if (name != "openai") target.tokenizer.clear();
     if (name != "llamacpp") {
         target.draft.clear();
         target.llama_server.clear();
@@ -50,29 +48,22 @@ public:
           targets_(std::move(targets)),
           system_(system),
           console_(style_of(args_.out, system), args_.force),
-          progress_(stderr_is_terminal() && !args_.out.quiet),
-          narrates_((args_.out.format.empty() || args_.out.format == "text") && args_.out.output != "-" &&
-                    !args_.out.quiet),
+          output_(args_.out),
           hardware_(hardware::detect_this_machine(system)) {}
 
     int run() {
         const auto done = run_all();
-        progress_.clear();
-        if (!done && reported_.empty()) return fail(console_, done.error());
-        if (const auto shown = show(); !shown) return fail(console_, shown.error());
-        if (!done) return fail(console_, done.error());
+        if (!done && reported_.empty()) return output_.end(console_, done.error());
+        const auto shown = output_.finish(reported_, console_, [this] { return results_text(); });
+        if (!done) return output_.end(console_, done.error());
+        if (!shown) return output_.end(console_, shown.error());
         if (interrupted()) return exit_code(ErrorCode::kInterrupted);
-        const bool valid = std::all_of(results_.begin(), results_.end(), [](const BenchmarkResult& result) {
-            return result.summary.verdict != Verdict::kInvalid;
-        });
-        return valid ? 0 : exit_code(ErrorCode::kNoValidResult);
+        if (output_.unheard()) return 0;
+        return all_valid(reported_) ? 0 : exit_code(ErrorCode::kNoValidResult);
     }
 
 private:
-    Result<void> say(const std::string& text) {
-        progress_.clear();
-        return narrates_ ? out_.print(text) : Result<void>();
-    }
+    bool stopped() const { return interrupted() || output_.unheard(); }
 
     Result<void> run_all() {
         std::string model = plan_.configs.front().model;
@@ -84,15 +75,15 @@ private:
         std::string names;
         for (const std::string& name : args_.backends) names += (names.empty() ? "" : ", ") + name;
         if (model.empty()) model = args_.target.model.empty() ? kDefaultModel : args_.target.model;
-        if (const auto said = say(console_.opening(names, model)); !said) return said;
+        if (const auto said = output_.say(console_.opening(names, model)); !said) return said;
         for (std::size_t i = 0; i < targets_.size(); ++i)
             if (const auto ready = prepare(i); !ready) return ready;
         if (const auto same = check_same_weights(); !same) return same;
-        if (const auto said = say(choose_frame()); !said) return said;
-        if (const auto said = say(console_.running(plan_.configs.size())); !said) return said;
+        if (const auto said = output_.say(choose_frame()); !said) return said;
+        if (const auto said = output_.say(console_.running(plan_.configs.size())); !said) return said;
         for (const BenchmarkConfig& config : plan_.configs) {
             if (const auto measured = measure(config); !measured) return measured;
-            if (interrupted()) break;
+            if (stopped()) break;
         }
         return {};
     }
@@ -102,27 +93,27 @@ private:
         benchmark::Protocol protocol = args_.protocol;
         // One look at the idle machine is enough: when the last engine is ready.
         if (index + 1 < targets_.size()) protocol.quiet_check = Ns{0};
-        sessions_.push_back(
-            std::make_unique<benchmark::Session>(target, system_, hardware_, protocol, clock_, interrupted));
+        sessions_.push_back(std::make_unique<benchmark::Session>(target, system_, hardware_, protocol, clock_,
+                                                                 [this] { return stopped(); }));
         benchmark::Session& session = *sessions_.back();
         contexts_.push_back(first_context(args_, plan_, hardware_, system_));
         report::Context& context = contexts_.back();
         if (index > 0) context.run_id = contexts_.front().run_id;
         context.options = target.options;
-        progress_.show("Connecting...");
+        output_.progress().show("Connecting...");
         const auto connected = session.connect(plan_.configs.front().model);
         const std::string name = connected ? connected->display_name : engine_name(target.backend);
-        if (const auto said = say(console_.checking(name) + console_.available(connected.has_value())); !said)
+        if (const auto said = output_.say(console_.checking(name) + console_.available(connected.has_value())); !said)
             return said;
         if (!connected) return connected.error();
-        progress_.show("Loading the model, warming up...");
+        output_.progress().show("Loading the model, warming up...");
         const auto prepared = session.prepare(plan_.configs.front(), args_.reload);
         if (!prepared) return prepared.error();
         add_preparation(context, *prepared);
         context.path = session.path_times(plan_.configs.front());
         for (const std::string& other : args_.backends)
             if (other != target.backend) context.beside.push_back(other);
-        return say(console_.engine(context));
+        return output_.say(console_.engine(context));
     }
 
     /// Each engine has its own idea of the chat template, and would read other tokens. So all get bare text, and in it
@@ -133,10 +124,10 @@ private:
             if (loaded.prompt_prefix.empty() && loaded.prompt_suffix.empty()) continue;
             frame_ = {loaded.prompt_prefix, loaded.prompt_suffix};
             for (report::Context& other : contexts_) other.target.settings["prompt_template"] = context.target.kind;
-            return fmt::format("Every engine reads the same tokens: bare text in the chat template of {}\n",
+            return fmt::format("Every engine gets the same bare text, in the chat template of {}\n",
                                context.target.kind);
         }
-        return "Every engine reads the same tokens: bare text, without a chat template\n";
+        return "Every engine gets the same bare text, without a chat template\n";
     }
 
     /// Engines that run different weights are not compared.
@@ -156,8 +147,8 @@ private:
 
     Result<void> measure(const BenchmarkConfig& config) {
         const auto engines = sessions_.size();
-        if (const auto said = say(fmt::format("Running benchmark: {} ({} rounds, each engine once a round)\n",
-                                              config.name, config.iterations));
+        if (const auto said = output_.say(fmt::format("Running benchmark: {} ({} rounds, each engine once a round)\n",
+                                                      config.name, config.iterations));
             !said)
             return said;
         std::vector<benchmark::Session*> sessions;
@@ -168,50 +159,35 @@ private:
             std::string line = console_.iteration(round, config.iterations, record);
             line.insert(line.find("... ") + 4, contexts_[engine].target.kind + " ");
             line.replace(line.find("Iteration"), 9, "Round");
-            if (auto said = say(line); !said) printed = said;
+            if (auto said = output_.say(line); !said) printed = said;
             ++turns;
-            progress_.show(
+            output_.progress().show(
                 fmt::format("  {} of {} requests...", turns, config.iterations * static_cast<std::int64_t>(engines)));
         };
         const std::size_t begin = results_.size();
-        for (BenchmarkResult& result :
-             benchmark::measure_side_by_side(sessions, config, frame_, system_, clock_, interrupted, on_turn))
+        for (BenchmarkResult& result : benchmark::measure_side_by_side(
+                 sessions, config, frame_, system_, clock_, [this] { return stopped(); }, on_turn))
             results_.push_back(std::move(result));
         std::vector<report::ReportedResult> now;
         for (std::size_t i = 0; i < engines; ++i) now.emplace_back(&contexts_[i], &results_[begin + i]);
         reported_.insert(reported_.end(), now.begin(), now.end());
         if (!printed) return printed;
-        if (narrates_) {
-            if (const auto said = say("\n" + report::engines_text(now)); !said) return said;
-        }
-        if (const auto saved = save(); !saved) return saved;
+        if (const auto said = output_.say("\n" + report::engines_text(now, args_.force)); !said) return said;
+        if (const auto saved = output_.save(reported_); !saved) return saved;
         for (const auto& session : sessions_)
             if (session->lost()) return *session->lost();
         return {};
     }
 
-    /// After every benchmark, so that a later failure or a kill loses nothing.
-    Result<void> save() const {
-        if (args_.out.output.empty() || args_.out.output == "-") return {};
-        return system::write_file_atomic(args_.out.output, report::result_json(reported_));
-    }
-
-    Result<void> show() {
-        const std::string& format = args_.out.format;
-        if (args_.out.output == "-" || format == "json") return out_.print(report::result_json(reported_));
-        if (format == "csv") return out_.print(report::result_csv(reported_));
-        if (format == "md") return out_.print(report::result_markdown(reported_));
+    std::string results_text() const {
         std::vector<BenchmarkResult> named;
-        std::string text;
         for (const auto& [context, result] : reported_) {
             named.push_back(*result);
             named.back().config.name = fmt::format("{}, {}", result->config.name, context->target.kind);
         }
-        if (!narrates_ && !reported_.empty()) text += tables();
+        std::string text = output_.narrates() ? "" : tables();
         text += console_.warnings(named, args_.out.verbose);
-        if (args_.out.verbose) text += console_.metrics(named, contexts_.front().self_test);
-        if (!args_.out.quiet) text += args_.out.output.empty() ? console_.tip() : console_.saved(args_.out.output);
-        return out_.print(text);
+        return args_.out.verbose ? text + console_.metrics(named, contexts_.front().self_test) : text;
     }
 
     /// All tables, for a reader who wanted the results only.
@@ -220,7 +196,7 @@ private:
         for (std::size_t i = 0; i < reported_.size(); i += sessions_.size()) {
             const auto from = reported_.begin() + static_cast<std::ptrdiff_t>(i);
             text += reported_[i].second->config.name + ":\n" +
-                    report::engines_text({from, from + static_cast<std::ptrdiff_t>(sessions_.size())});
+                    report::engines_text({from, from + static_cast<std::ptrdiff_t>(sessions_.size())}, args_.force);
         }
         return text;
     }
@@ -230,10 +206,8 @@ private:
     std::vector<TargetSpec> targets_;
     const system::System& system_;
     report::Console console_;
-    Out out_;
+    ResultOutput output_;
     system::SteadyClock clock_;
-    Progress progress_;
-    bool narrates_;
     benchmark::PromptFrame frame_;
     Hardware hardware_;
     std::vector<std::unique_ptr<benchmark::Session>> sessions_;

@@ -27,6 +27,7 @@ struct RunContext {
 struct Thresholds {
     double load_floor_ms = 50.0;          ///< a request whose load time is above this + 3 x median was reloaded
     double cached_share_of_median = 0.6;  ///< prompt time per token below this part of the median: cache suspected
+    double repeated_prompt_share = 0.6;   ///< TTFT of a prompt sent before below this part of the first: cached
     double length_tolerance = 0.02;       ///< of the tokens asked for, at least 1
     double events_per_token = 0.9;        ///< below it the first event may hold several tokens
     double client_server_gap = 0.02;

@@ -50,9 +50,11 @@ std::map<RequestId, double> decode_speeds(const Run& run, const std::vector<std:
 std::optional<Waterfall> waterfall(const Run& run, const std::vector<std::size_t>& samples) {
     Mean first, load, rest, prompt, decode, stream, after, whole;
     double tokens = 0.0;
+    std::size_t n = 0;
     for (const std::size_t i : samples) {
         const RequestRecord& record = run.requests[i];
         if (record.events.empty() || !record.done) continue;
+        ++n;
         const Ns last = record.events.back().at;
         first.add(record.events.front().at);
         load.add(record.server.load);
@@ -65,14 +67,14 @@ std::optional<Waterfall> waterfall(const Run& run, const std::vector<std::size_t
         tokens += static_cast<double>(decode_tokens(record).value_or(0));
     }
     if (!whole.value()) return std::nullopt;
-    Waterfall out{.n = samples.size(), .load = load.value(), .inside = rest.value()};
+    Waterfall out{.n = n, .load = load.value(), .inside = rest.value()};
     out.prompt = prompt.value();
     out.decode = decode.value();
     out.before = *first.value() - out.prompt.value_or(Ns{0});
     out.stream = *stream.value() - out.decode.value_or(Ns{0});
     out.after = *after.value();
     out.whole = *whole.value();
-    out.decode_tokens = tokens / static_cast<double>(samples.size());
+    out.decode_tokens = tokens / static_cast<double>(n);
     return out;
 }
 

@@ -17,7 +17,8 @@ constexpr const char* kNone = "-";
 struct Column {
     const Context* context;
     const BenchmarkResult* result;
-    std::optional<Waterfall> waterfall;
+    bool shown;
+    std::optional<Waterfall> waterfall;  ///< where shown
 };
 
 std::string ms(const std::optional<Ns>& time, const char* absent = kUnknown) {
@@ -28,8 +29,8 @@ double per_token_ms(const Waterfall& w) {
     return w.decode_tokens > 0.0 ? to_ms(w.decode.value_or(w.stream)) / w.decode_tokens : 0.0;
 }
 
-std::string median(const BenchmarkResult& result, const char* key, int decimals) {
-    const Distribution* d = result.summary.find(key);
+std::string median(const Column& column, const char* key, int decimals) {
+    const Distribution* d = column.shown ? column.result->summary.find(key) : nullptr;
     return d != nullptr ? fmt::format("{:.{}f}", d->median, decimals) : "none";
 }
 
@@ -58,33 +59,49 @@ bool in_process(const Column& column) {
     return column.context->target.kind == "embedded";
 }
 
+std::optional<metrics::SpeedRatio> ratio_of(const Column& column, const Column& base) {
+    if (!column.shown || !base.shown) return std::nullopt;
+    return metrics::decode_ratio(column.result->run, column.result->summary.samples, base.result->run,
+                                 base.result->summary.samples);
+}
+
 void add_speeds(Table& table, const std::vector<Column>& columns) {
     const Column& first = columns.front();
     table.row("", [](const Column& c) { return c.context->target.kind; });
-    table.row("Decode, tok/s", [](const Column& c) { return median(*c.result, "decode_tps", 1); });
+    table.row("Decode, tok/s", [](const Column& c) { return median(c, "decode_tps", 1); });
     table.row("  compared with the first", [&](const Column& c) -> std::string {
         if (&c == &first) return kNone;
-        const auto ratio = metrics::decode_ratio(c.result->run, c.result->summary.samples, first.result->run,
-                                                 first.result->summary.samples);
+        const auto ratio = ratio_of(c, first);
         return ratio ? fmt::format("x {:.3f}", ratio->median) : "none";
     });
     table.row("  its 95% interval", [&](const Column& c) -> std::string {
         if (&c == &first) return kNone;
-        const auto ratio = metrics::decode_ratio(c.result->run, c.result->summary.samples, first.result->run,
-                                                 first.result->summary.samples);
-        return ratio && ratio->lower ? fmt::format("{:.3f}..{:.3f}", *ratio->lower, *ratio->upper) : "n < 6";
+        const auto ratio = ratio_of(c, first);
+        if (!ratio) return "none";
+        return ratio->lower ? fmt::format("{:.3f}..{:.3f}", *ratio->lower, *ratio->upper) : "n < 6";
     });
     table.row("Worth", [](const Column& c) -> std::string {
         const Verdict verdict = c.result->summary.verdict;
         return verdict == Verdict::kValid ? "valid" : verdict == Verdict::kSuspect ? "suspect" : "invalid";
     });
-    table.row("TTFT, ms", [](const Column& c) { return median(*c.result, "ttft_ms", 1); });
+    table.row("TTFT, ms", [](const Column& c) { return median(c, "ttft_ms", 1); });
     table.row("Prompt tokens", [](const Column& c) {
         return c.result->prompt_eval_count ? fmt::format("{}", *c.result->prompt_eval_count) : kUnknown;
     });
     table.row("Generated tokens", [](const Column& c) {
         return c.result->eval_count ? fmt::format("{}", *c.result->eval_count) : kUnknown;
     });
+}
+
+/// A server may put its own template around bare text, as Ollama's /v1/completions does.
+void add_doubt(Table& table, const std::vector<Column>& columns) {
+    for (const Column& column : columns) {
+        const auto& count = column.result->prompt_eval_count;
+        if (!count || !columns.front().result->prompt_eval_count || count == columns.front().result->prompt_eval_count)
+            continue;
+        table.line(fmt::format("  {} did not read the same tokens: it puts something of its own around the prompt.",
+                               column.context->target.kind));
+    }
 }
 
 void add_parts(Table& table) {
@@ -121,12 +138,16 @@ void add_steps(Table& table, const std::vector<Column>& columns) {
 
 }  // namespace
 
-std::string engines_text(const std::vector<ReportedResult>& engines) {
+std::string engines_text(const std::vector<ReportedResult>& engines, bool force) {
     std::vector<Column> columns;
-    for (const auto& [context, result] : engines)
-        columns.push_back({context, result, metrics::waterfall(result->run, result->summary.samples)});
+    for (const auto& [context, result] : engines) {
+        const bool shown = force || result->summary.verdict != Verdict::kInvalid;
+        columns.push_back({context, result, shown, std::nullopt});
+        if (shown) columns.back().waterfall = metrics::waterfall(result->run, result->summary.samples);
+    }
     Table table(columns);
     add_speeds(table, columns);
+    add_doubt(table, columns);
     add_parts(table);
     add_steps(table, columns);
     return table.text() + "\n";

@@ -138,7 +138,9 @@ void write_measured(JsonWriter& json, const Context& context, const BenchmarkRes
     if (context.loaded.was_resident.value_or(false)) json.field("load_ms", "the model was in memory already");
     if (!context.loaded.was_resident) json.field("load_ms", "whether the model was in memory isn't known");
     for (const auto& [key, cache] : kLoadKeys)
-        if (!load_time(context, cache)) json.field(key, "no load with the page cache so; --reload tries both");
+        if (!load_time(context, cache))
+            json.field(key,
+                       "no load was made, or it isn't known where the file lay; --reload loads it from both places");
     json.end_object();
 }
 

@@ -117,7 +117,8 @@ std::string selftest_text(const benchmark::SelfTest& test) {
     } else if (trustworthy(test)) {
         text += fmt::format(
             "Differences of TTFT above {:.1f} ms and of decode speed above {:.2f}% are not this program's doing.\n",
-            std::max(0.1, test.one.ttft_ms.max), std::max(0.01, test.one.decode_speed_percent.max));
+            std::ceil(test.one.ttft_ms.max * 10.0) / 10.0,
+            std::ceil(test.one.decode_speed_percent.max * 100.0) / 100.0);
     }
     if (!trustworthy(test))
         text += "The errors are larger than promised (docs/conformance.md): don't trust small differences.\n";

@@ -15,7 +15,9 @@ namespace velollm::system {
 Result<ForkedChild> ForkedChild::start(const std::function<int()>& body) {
     const pid_t parent = ::getpid();
     const pid_t pid = ::fork();
-    if (pid < 0) return Error{ErrorCode::kFailed, fmt::format("Cannot fork: {}", std::strerror(errno)), ""};
+    if (pid < 0)
+        return Error{ErrorCode::kFailed, fmt::format("Cannot fork: {}", std::strerror(errno)),
+                     "Too many processes, or too little memory: close some programs."};
     if (pid > 0) return ForkedChild(pid);
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (::getppid() != parent) ::_exit(127);  // it died before the line above

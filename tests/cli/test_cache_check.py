@@ -23,7 +23,7 @@ class CacheCheck(CliTest):
                   "requests": [{"steps": [{"dt_ms": ms}, {"dt_ms": 2, "repeat": 3}]} for ms in times]}
         mock = Mock(script, self.folder)
         self.addCleanup(mock.stop)
-        done = self.velollm("benchmark", "-b", "openai", "--url", f"http://127.0.0.1:{mock.port}", "-m", "mock:1b", "--prompt",
+        done = self.velollm("benchmark", "-b", "openai", "--url", mock.url, "-m", "mock:1b", "--prompt",
                             "Say something.", "--max-tokens", "4", "--runs", "2", "--warmup", "1", "-o", self.results, *more)
         self.assertIn(done.code, (0, 5), done)
         self.requests = mock.truth()["requests"]

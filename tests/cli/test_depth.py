@@ -20,10 +20,9 @@ class Depth(CliTest):
         super().setUp()
         self.mock = Mock(SCRIPT, self.folder)
         self.addCleanup(self.mock.stop)
-        self.url = f"http://127.0.0.1:{self.mock.port}"
 
     def measure(self, *words):
-        return self.velollm("benchmark", "-b", "llamacpp", "--url", self.url, *ONE, "-o", self.results, *words)
+        return self.velollm("benchmark", "-b", "llamacpp", "--url", self.mock.url, *ONE, "-o", self.results, *words)
 
     def test_the_context_is_filled_as_asked(self):
         done = self.measure("--depth", "0,512,2000")
@@ -57,7 +56,7 @@ class Depth(CliTest):
     def test_what_is_no_depth_is_refused(self):
         for words in ("x", "1,1", "-1", "1,", ""):
             with self.subTest(words=words):
-                done = self.velollm("benchmark", "-b", "llamacpp", "--url", self.url, *ONE, f"--depth={words}")
+                done = self.velollm("benchmark", "-b", "llamacpp", "--url", self.mock.url, *ONE, f"--depth={words}")
                 if words:
                     self.assert_error(done, 2, f"--depth {words} is no list of depths")
 

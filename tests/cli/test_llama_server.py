@@ -62,7 +62,7 @@ class LlamaServer(CliTest):
                      "finish": {"usage_at": "none"}}, self.folder)
         self.addCleanup(mock.stop)
         truth = len(self.engine.ask("POST", "/tokenize", {"content": words * 4})[1]["tokens"])
-        done = self.velollm("benchmark", "-b", "openai", "--url", f"http://127.0.0.1:{mock.port}", "-m", "mock:1b", "--tokenizer",
+        done = self.velollm("benchmark", "-b", "openai", "--url", mock.url, "-m", "mock:1b", "--tokenizer",
                             os.environ["VELOLLM_MODEL"], "-o", self.results, *ONE, "--max-tokens", truth, "--quick")
         self.assertIn(done.code, (0, 5), done)
         velollm = json.loads(self.results.read_text(encoding="utf-8"))[0]["velollm"]
@@ -71,7 +71,7 @@ class LlamaServer(CliTest):
         self.assertIn("tokens_estimated", velollm["warnings"])
         seconds = [(sample["event_ns"][-1] - sample["event_ns"][0]) / 1e9 for sample in velollm["samples"]]
         self.assertAlmostEqual(velollm["measured"]["decode_tps"]["median"], (truth - 1) / statistics.median(seconds), delta=0.01)
-        done = self.velollm("benchmark", "-b", "openai", "--url", f"http://127.0.0.1:{mock.port}", "--tokenizer", "none.gguf", *ONE)
+        done = self.velollm("benchmark", "-b", "openai", "--url", mock.url, "--tokenizer", "none.gguf", *ONE)
         self.assert_error(done, 4, "none.gguf")
 
     def test_standard_suite_cut_short(self):

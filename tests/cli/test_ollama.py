@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
-from engines import create_model, start_ollama
+from engines import create_model, start_llama_server, start_ollama
 from velollm_cli import CliTest, counted_samples
 
 MODEL = "smollm2:135m"
@@ -60,9 +60,11 @@ class OllamaTests:
         self.assertLess(velollm["client"]["cpu_share"], 0.2)
 
     def test_four_backends_run_the_same_tokens(self):
-        """The model of Ollama's store through all engines: llama-server is started from its file, and Ollama's /v1 serves."""
+        """The model of Ollama's store through all engines; a llama-server of its own serves /v1."""
+        server = start_llama_server(os.environ["VELOLLM_LLAMA_SERVER"], os.environ["VELOLLM_MODEL"], self.folder)
+        self.addCleanup(server.stop)
         done = self.velollm("benchmark", "-b", "embedded,ollama,llamacpp,openai", "--llama-server",
-                            os.environ["VELOLLM_LLAMA_SERVER"], "--url", self.engine.url, "-m", MODEL, "-o", self.results,
+                            os.environ["VELOLLM_LLAMA_SERVER"], "--url", server.url, "-m", MODEL, "-o", self.results,
                             "--prompt", "Tell a long story about a lighthouse keeper", "--max-tokens", "8", "--runs", "3",
                             env={"OLLAMA_HOST": f"127.0.0.1:{self.engine.port}", "OLLAMA_MODELS": self.shared / "models"},
                             seconds=120.0)
@@ -78,8 +80,14 @@ class OllamaTests:
             waterfall = element["velollm"]["waterfall"]
             parts = sum(waterfall.get(part, 0) for part in ("before_ms", "prompt_ms", "decode_ms", "stream_ms", "after_ms"))
             self.assertAlmostEqual(parts, waterfall["whole_ms"], 2)
+        self.assertNotIn("did not read the same tokens", done.out)
         self.assertIn("tokenize_ms", elements[2]["velollm"]["waterfall"])
         self.assertIn("round_trip_ms", elements[1]["velollm"]["waterfall"])
+
+    def test_a_template_that_a_server_adds_is_seen(self):
+        done = self.velollm("benchmark", "-b", "ollama,openai", "--url", self.engine.url, "-m", MODEL, "--prompt", "Say more",
+                            "--max-tokens", "4", "--runs", "2", env={"OLLAMA_HOST": f"127.0.0.1:{self.engine.port}"})
+        self.assertIn("openai did not read the same tokens", done.out)
 
     def test_its_openai_endpoints(self):
         for endpoint in ("chat", "completions"):

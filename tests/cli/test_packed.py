@@ -27,7 +27,7 @@ class Packed(CliTest):
     def test_the_numbers_follow_from_the_packed_times(self):
         mock = Mock({"steps": [{"dt_ms": 20}, {"dt_ms": 0.01, "repeat": TOKENS - 1}]}, self.folder)
         self.addCleanup(mock.stop)
-        done = self.velollm("benchmark", "-b", "llamacpp", "--url", f"http://127.0.0.1:{mock.port}", "--prompt", "x", "--runs", "3",
+        done = self.velollm("benchmark", "-b", "llamacpp", "--url", mock.url, "--prompt", "x", "--runs", "3",
                             "--warmup", "1", "--max-tokens", TOKENS, "-o", self.results, "--force")
         self.assertIn(done.code, (0, 5), done)
         element = json.loads(self.results.read_text(encoding="utf-8"))[0]

@@ -20,10 +20,9 @@ class SideBySide(CliTest):
         super().setUp()
         self.mock = Mock(SCRIPT, self.folder)
         self.addCleanup(self.mock.stop)
-        self.url = f"http://127.0.0.1:{self.mock.port}"
 
     def both(self, *words):
-        return ("benchmark", "-b", "ollama,openai", "--ollama-url", self.url, "--url", self.url, *ONE, *words)
+        return ("benchmark", "-b", "ollama,openai", "--ollama-url", self.mock.url, "--url", self.mock.url, *ONE, *words)
 
     def generations(self):
         """Measured requests: those of 16 tokens, without the warm-up's and the probes'."""
@@ -59,6 +58,21 @@ class SideBySide(CliTest):
             self.assertTrue(body["prompt"].endswith("\n\nSay something long."), body)
             self.assertEqual(body.get("raw"), True if path == "/api/generate" else None)
 
+    def test_at_a_depth_all_engines_get_one_text_of_that_length(self):
+        done = self.velollm(*self.both("--runs", "3", "--depth", "300", "-o", self.results))
+        self.assertIn(done.code, (0, 5), done)
+        prompts = [json.loads(record["body"])["prompt"] for record in self.generations()[-6:]]
+        self.assertEqual(len(set(prompts)), 3, "each text goes to both engines, and to each once")
+        counts = {element["prompt_eval_count"] for element in self.valid_results()}
+        self.assertEqual(len(counts), 1)
+        self.assertAlmostEqual(counts.pop(), 300 + 9, delta=3)  # a token is a word there; nonce and prompt are nine
+
+    def test_a_reader_that_went_away_ends_it(self):
+        running = self.start(*self.both("--runs", "500"))
+        running.wait_for("Round 1/500")
+        running.process.stdout.close()
+        self.assertEqual(running.process.wait(30), 0)
+
     def test_the_table_stands_under_the_rounds(self):
         done = self.velollm(*self.both("--runs", "2"))
         self.assertRegex(done.out, r"(?m)^  Round 1/2\.\.\. (ollama|openai) \d")
@@ -87,7 +101,7 @@ class SideBySide(CliTest):
                 self.assert_error(self.velollm("benchmark", *words), 2, message)
 
     def test_an_engine_that_is_not_there_ends_it_before_any_round(self):
-        done = self.velollm("benchmark", "-b", "openai,ollama", "--url", self.url, *ONE)
+        done = self.velollm("benchmark", "-b", "openai,ollama", "--url", self.mock.url, *ONE)
         self.assert_error(done, 3, "Ollama is not running")
         self.assertNotIn("Round", done.out)
 

@@ -23,6 +23,7 @@ class Mock:
         line = self.process.stdout.readline()
         assert line.startswith("listening on http://127.0.0.1:"), line + self.process.stderr.read()
         self.port = int(line.rsplit(":", 1)[1])
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def connect(self):
         return socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE_SECONDS)

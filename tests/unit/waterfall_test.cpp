@@ -110,9 +110,29 @@ TEST(EnginesText, IsAsApproved) {
     contexts[1].target.kind = "ollama";
     contexts[1].path.round_trip = 150us;
     contexts[2].target.kind = "openai";
-    test::approve(
-        report::engines_text({{&contexts[0], &results[0]}, {&contexts[1], &results[1]}, {&contexts[2], &results[2]}}),
-        "engines.txt");
+    test::approve(report::engines_text(
+                      {{&contexts[0], &results[0]}, {&contexts[1], &results[1]}, {&contexts[2], &results[2]}}, false),
+                  "engines.txt");
+}
+
+TEST(EnginesText, GivesNoNumberOfAnInvalidRunUnlessForced) {
+    BenchmarkResult result;
+    result.run = run_of({served()});
+    result.summary = metrics::summarize(result.run, {});
+    BenchmarkResult invalid = result;
+    invalid.summary.verdict = Verdict::kInvalid;
+    report::Context context;
+    context.target.kind = "ollama";
+    const std::string text = report::engines_text({{&context, &result}, {&context, &invalid}}, false);
+    EXPECT_NE(text.find("  Decode, tok/s                                  100.0          none\n"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("  Whole request                                 205.00             -\n"), std::string::npos)
+        << text;
+    EXPECT_NE(text.find("    compared with the first                          -          none\n"), std::string::npos)
+        << text;
+    const std::string forced = report::engines_text({{&context, &result}, {&context, &invalid}}, true);
+    EXPECT_NE(forced.find("  Decode, tok/s                                  100.0         100.0\n"), std::string::npos)
+        << forced;
 }
 
 }  // namespace waterfall_test
