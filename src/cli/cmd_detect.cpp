@@ -7,7 +7,8 @@ namespace velollm::cli {
 
 int cmd_detect(const DetectArgs& args, const system::System& system) {
     const report::Console console(style_of(args.out, system));
-    const Hardware hardware = hardware::detect_this_machine(system);
+    system::SteadyClock clock;
+    const Hardware hardware = hardware::detect_with_libraries(system, hardware::ask_kernel(), clock);
     const std::string json = report::hardware_json(hardware, 2) + "\n";
     Out out;
     if (!args.out.output.empty() && args.out.output != "-") {

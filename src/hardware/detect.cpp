@@ -10,8 +10,10 @@
 #include "base/text.h"
 #include "hardware/files.h"
 #include "hardware/gpu.h"
+#include "hardware/gpu_use.h"
 #include "hardware/limits.h"
 #include "hardware/memory.h"
+#include "hardware/vendor_probe.h"
 
 namespace velollm::hardware {
 namespace {
@@ -39,6 +41,20 @@ CpuList allowed_cpus() {
     return {};
 }
 
+/// Everything that files tell, beside the displays that were read before.
+Hardware read_files(const system::System& system, const KernelAnswers& kernel, Displays displays) {
+    const Cgroups cgroups = read_cgroups(system);
+    Hardware hardware;
+    hardware.cpu = read_cpu(system, kernel.arch, kernel.allowed_cpus, read_cpu_quota(system, cgroups.cpu));
+    hardware.memory = read_memory(system, cgroups.memory);
+    hardware.gpus = std::move(displays.gpus);
+    hardware.skipped_displays = std::move(displays.skipped);
+    hardware.os.name = parse_os_name(read_text(system, "/etc/os-release"));
+    if (hardware.os.name.empty()) hardware.os.name = parse_os_name(read_text(system, "/usr/lib/os-release"));
+    hardware.os.kernel = kernel.release;
+    return hardware;
+}
+
 }  // namespace
 
 KernelAnswers ask_kernel() {
@@ -64,16 +80,17 @@ std::string parse_os_name(std::string_view os_release) {
 }
 
 Hardware detect(const system::System& system, const KernelAnswers& kernel) {
-    const Cgroups cgroups = read_cgroups(system);
-    Hardware hardware;
-    hardware.cpu = read_cpu(system, kernel.arch, kernel.allowed_cpus, read_cpu_quota(system, cgroups.cpu));
-    hardware.memory = read_memory(system, cgroups.memory);
+    Hardware hardware = read_files(system, kernel, read_displays(system, kernel.release));
+    judge_gpus(system, hardware);
+    return hardware;
+}
+
+Hardware detect_with_libraries(const system::System& system, const KernelAnswers& kernel, Clock& clock) {
     Displays displays = read_displays(system, kernel.release);
-    hardware.gpus = std::move(displays.gpus);
-    hardware.skipped_displays = std::move(displays.skipped);
-    hardware.os.name = parse_os_name(read_text(system, "/etc/os-release"));
-    if (hardware.os.name.empty()) hardware.os.name = parse_os_name(read_text(system, "/usr/lib/os-release"));
-    hardware.os.kernel = kernel.release;
+    VendorProbe probe = start_vendor_probe(system, displays.gpus, clock);
+    Hardware hardware = read_files(system, kernel, std::move(displays));
+    finish_vendor_probe(probe, system, hardware, clock);
+    judge_gpus(system, hardware);
     return hardware;
 }
 

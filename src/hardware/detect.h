@@ -27,4 +27,9 @@ Hardware detect(const system::System& system, const KernelAnswers& kernel);
 
 Hardware detect_this_machine(const system::System& system);
 
+/// The same, and vendors' libraries are asked about GPUs meanwhile, each loaded in a child process: a hanging driver
+/// costs kVendorLimit, a crashing one nothing. Without a GPU no process is started. Call it while this process has one
+/// thread only.
+Hardware detect_with_libraries(const system::System& system, const KernelAnswers& kernel, Clock& clock);
+
 }  // namespace velollm::hardware

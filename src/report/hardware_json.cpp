@@ -10,6 +10,8 @@
 #include <string_view>
 #include <utility>
 
+#include "report/gpu_json.h"
+
 namespace velollm::report {
 namespace {
 
@@ -24,22 +26,6 @@ std::optional<std::int64_t> mib(const std::optional<std::int64_t>& bytes) {
 std::optional<std::string> text_or_null(const std::string& text) {
     if (text.empty()) return std::nullopt;
     return text;
-}
-
-std::optional<std::int64_t> free_vram_bytes(const Gpu& gpu) {
-    if (!gpu.vram_bytes || !gpu.vram_used_bytes) return std::nullopt;
-    return std::max<std::int64_t>(0, *gpu.vram_bytes - *gpu.vram_used_bytes);
-}
-
-void write_original_gpu(base::JsonWriter& json, const Gpu& gpu) {
-    json.begin_object();
-    json.field("name", gpu.name);
-    json.field("vendor", gpu.vendor);
-    json.field("vram_total_mb", mib(gpu.vram_bytes).value_or(0));
-    json.field("vram_free_mb", mib(free_vram_bytes(gpu)).value_or(0));
-    json.field("driver_version", text_or_null(gpu.driver_version));
-    json.key("compute_capability").null();
-    json.end_object();
 }
 
 void write_cpu(base::JsonWriter& json, const Cpu& cpu) {
@@ -75,31 +61,6 @@ void write_memory(base::JsonWriter& json, const Memory& memory) {
     json.end_object();
 }
 
-/// "discrete" only where dedicated memory was seen: a name proves nothing.
-std::optional<std::string> kind(const Gpu& gpu) {
-    if (gpu.integrated) return "integrated";
-    if (gpu.vram_bytes.value_or(0) > 0) return "discrete";
-    return std::nullopt;
-}
-
-void write_gpu(base::JsonWriter& json, const Gpu& gpu, int index) {
-    json.begin_object();
-    json.field("index", index);
-    json.field("id", "pci:" + gpu.pci_address);
-    json.field("name", gpu.name);
-    json.field("vendor", gpu.vendor);
-    json.field("kind", kind(gpu));
-    json.key("driver").begin_object();
-    json.field("name", text_or_null(gpu.driver));
-    json.field("version", text_or_null(gpu.driver_version));
-    json.end_object();
-    json.key("memory").begin_object();
-    json.field("dedicated_total_mb", mib(gpu.vram_bytes));
-    json.field("dedicated_used_mb", mib(gpu.vram_used_bytes));
-    json.end_object();
-    json.end_object();
-}
-
 std::string gib_text(std::int64_t bytes) {
     return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(kGib));
 }
@@ -128,16 +89,6 @@ std::string memory_text(const Memory& memory) {
     if (memory.limit_bytes) text += fmt::format(", cgroup limit {}", gib_text(*memory.limit_bytes));
     if (memory.swap_total_bytes > 0) text += fmt::format(", swap {}", gib_text(memory.swap_total_bytes));
     return text;
-}
-
-std::string gpu_text(const Gpu& gpu) {
-    std::string text = gpu.name;
-    if (gpu.integrated) text += ", integrated";
-    text += gpu.vram_bytes ? fmt::format(", {}", gib_text(*gpu.vram_bytes)) : ", memory unknown";
-    if (const auto free_bytes = free_vram_bytes(gpu)) text += fmt::format(" ({} free)", gib_text(*free_bytes));
-    if (gpu.driver.empty()) return text + ", no driver";
-    return fmt::format("{}, driver {} {}", text, gpu.driver,
-                       gpu.driver_version.empty() ? "of unknown version" : gpu.driver_version);
 }
 
 /// Memory that firmware and kernel took away doesn't make another machine: up to the next size that is sold, 2^k or
@@ -175,6 +126,7 @@ void write_hardware(base::JsonWriter& json, const Hardware& hardware) {
     json.field("kernel", text_or_null(hardware.os.kernel));
     json.field("distro", text_or_null(hardware.os.name));
     json.end_object();
+    write_warnings(json.key("warnings"), hardware.warnings);
     json.end_object();
 }
 
@@ -194,10 +146,17 @@ std::string hardware_text(const Hardware& hardware) {
     line("Usable threads", fmt::format("{} ({})", hardware.cpu.usable.count, hardware.cpu.usable.reason));
     line("Memory", memory_text(hardware.memory));
     if (hardware.gpus.empty()) line("GPU", "none found");
-    for (const Gpu& gpu : hardware.gpus) line("GPU", gpu_text(gpu));
+    for (const Gpu& gpu : hardware.gpus) {
+        line("GPU", gpu_text(gpu));
+        if (!gpu.backends.empty()) line("", backends_text(gpu));
+    }
     for (const std::string& skipped : hardware.skipped_displays) line("Not a GPU", skipped);
     line("OS", fmt::format("{}, kernel {}", hardware.os.name.empty() ? hardware.os.family : hardware.os.name,
                            hardware.os.kernel.empty() ? "unknown" : hardware.os.kernel));
+    for (const HardwareWarning& warning : hardware.warnings) {
+        line("Warning", warning.message);
+        if (!warning.hint.empty()) line("", warning.hint);
+    }
     return text;
 }
 
