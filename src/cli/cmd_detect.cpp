@@ -12,7 +12,8 @@ int cmd_detect(const DetectArgs& args, const system::System& system) {
     const report::Console console(style_of(args.out, system));
     const hardware::KernelAnswers kernel = hardware::ask_kernel();
     hardware::Timings timings;
-    Hardware hardware = hardware::detect(system, kernel, args.timings ? &timings : nullptr);
+    system::SteadyClock clock;
+    Hardware hardware = hardware::detect_with_libraries(system, kernel, clock, args.timings ? &timings : nullptr);
     if (args.bandwidth) {
         hardware::Probes probes = hardware::run_probes(system, kernel, hardware);
         hardware.memory.bandwidth = std::move(probes.bandwidth);

@@ -27,14 +27,20 @@ std::string parse_os_name(std::string_view os_release);
 
 /// How long each part of detection took, in the order of the work.
 struct Timing {
-    std::string part;  ///< cpu, memory, gpu, environment
+    std::string part;  ///< gpu, cpu, memory, environment, gpu_libraries (the wait for them)
     Ns time{};
 };
 using Timings = std::vector<Timing>;
 
 /// The machine under the system's root. Loads no library, starts no process, wakes no device; what can't be read stays
-/// at the value that its field documents. `timings`: filled when given.
-Hardware detect(const system::System& system, const KernelAnswers& kernel, Timings* timings = nullptr);
+/// at the value that its field documents.
+Hardware detect(const system::System& system, const KernelAnswers& kernel);
 Hardware detect_this_machine(const system::System& system);
+
+/// The same, and vendors' libraries are asked about GPUs meanwhile, each loaded in a child process: a hanging driver
+/// costs kVendorLimit, a crashing one nothing. Without a GPU no process is started. Call it while this process has one
+/// thread only. `timings`: filled when given.
+Hardware detect_with_libraries(const system::System& system, const KernelAnswers& kernel, Clock& clock,
+                               Timings* timings = nullptr);
 
 }  // namespace velollm::hardware

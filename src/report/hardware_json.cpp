@@ -9,74 +9,12 @@
 #include <string_view>
 #include <utility>
 
+#include "report/facts.h"
+#include "report/gpu_json.h"
 #include "report/machine_json.h"
 
 namespace velollm::report {
 namespace {
-
-constexpr std::int64_t kMib = std::int64_t{1} << 20U;
-constexpr std::int64_t kGib = std::int64_t{1} << 30U;
-
-std::optional<std::int64_t> mib(const std::optional<std::int64_t>& bytes) {
-    if (!bytes) return std::nullopt;
-    return *bytes / kMib;
-}
-
-std::optional<std::string> text_or_null(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    return text;
-}
-
-std::optional<std::int64_t> free_vram_bytes(const Gpu& gpu) {
-    if (!gpu.vram_bytes || !gpu.vram_used_bytes) return std::nullopt;
-    return std::max<std::int64_t>(0, *gpu.vram_bytes - *gpu.vram_used_bytes);
-}
-
-void write_original_gpu(base::JsonWriter& json, const Gpu& gpu) {
-    json.begin_object();
-    json.field("name", gpu.name);
-    json.field("vendor", gpu.vendor);
-    json.field("vram_total_mb", mib(gpu.vram_bytes).value_or(0));
-    json.field("vram_free_mb", mib(free_vram_bytes(gpu)).value_or(0));
-    json.field("driver_version", text_or_null(gpu.driver_version));
-    json.key("compute_capability").null();
-    json.end_object();
-}
-
-/// "discrete" only where dedicated memory was seen: a name proves nothing.
-std::optional<std::string> kind(const Gpu& gpu) {
-    if (gpu.integrated) return "integrated";
-    if (gpu.vram_bytes.value_or(0) > 0) return "discrete";
-    return std::nullopt;
-}
-
-void write_gpu(base::JsonWriter& json, const Gpu& gpu, int index) {
-    json.begin_object();
-    json.field("index", index);
-    json.field("id", "pci:" + gpu.pci_address);
-    json.field("name", gpu.name);
-    json.field("vendor", gpu.vendor);
-    json.field("kind", kind(gpu));
-    json.key("driver").begin_object();
-    json.field("name", text_or_null(gpu.driver));
-    json.field("version", text_or_null(gpu.driver_version));
-    json.end_object();
-    json.key("memory").begin_object();
-    json.field("dedicated_total_mb", mib(gpu.vram_bytes));
-    json.field("dedicated_used_mb", mib(gpu.vram_used_bytes));
-    json.end_object();
-    json.end_object();
-}
-
-std::string gpu_text(const Gpu& gpu) {
-    std::string text = gpu.name;
-    if (gpu.integrated) text += ", integrated";
-    text += gpu.vram_bytes ? fmt::format(", {}", gib_text(*gpu.vram_bytes)) : ", memory unknown";
-    if (const auto free_bytes = free_vram_bytes(gpu)) text += fmt::format(" ({} free)", gib_text(*free_bytes));
-    if (gpu.driver.empty()) return text + ", no driver";
-    return fmt::format("{}, driver {} {}", text, gpu.driver,
-                       gpu.driver_version.empty() ? "of unknown version" : gpu.driver_version);
-}
 
 /// Memory that firmware and kernel took away doesn't make another machine: up to the next size that is sold, 2^k or
 /// 3 * 2^(k-1) GiB. Nothing when the size is unknown.
@@ -110,6 +48,7 @@ void write_hardware(base::JsonWriter& json, const Hardware& hardware, const hard
     for (const Gpu& gpu : hardware.gpus) write_gpu(json, gpu, index++);
     json.end_array();
     write_environment(json.key("environment"), hardware);
+    write_warnings(json.key("warnings"), hardware.warnings);
     write_sources(json.key("sources"), hardware);
     if (!timings.empty()) {
         json.key("timings").begin_object();
@@ -129,7 +68,10 @@ std::string hardware_text(const Hardware& hardware, const hardware::Timings& tim
     std::string text = cpu_lines(hardware.cpu) + memory_lines(hardware.memory);
     const auto line = [&](std::string_view label, std::string_view value) { text += labelled(label, value); };
     if (hardware.gpus.empty()) line("GPU", "none found");
-    for (const Gpu& gpu : hardware.gpus) line("GPU", gpu_text(gpu));
+    for (const Gpu& gpu : hardware.gpus) {
+        line("GPU", gpu_text(gpu));
+        if (!gpu.backends.empty()) line("", backends_text(gpu));
+    }
     for (const std::string& skipped : hardware.skipped_displays) line("Not a GPU", skipped);
     line("OS", fmt::format("{}, kernel {}", hardware.os.name.empty() ? hardware.os.family : hardware.os.name,
                            hardware.os.kernel.empty() ? "unknown" : hardware.os.kernel));
@@ -138,6 +80,10 @@ std::string hardware_text(const Hardware& hardware, const hardware::Timings& tim
     for (const hardware::Timing& timing : timings)
         times += fmt::format("{}{} {:.2f} ms", times.empty() ? "" : ", ", timing.part, to_ms(timing.time));
     if (!times.empty()) line("Time taken", times);
+    for (const HardwareWarning& warning : hardware.warnings) {
+        line("Warning", warning.message);
+        if (!warning.hint.empty()) line("", warning.hint);
+    }
     text += "\n" + conclusion(hardware) + "\n";
     return text;
 }

@@ -8,17 +8,10 @@
 #include <optional>
 #include <string_view>
 
+#include "report/facts.h"
+
 namespace velollm::report {
 namespace {
-
-constexpr std::int64_t kKib = std::int64_t{1} << 10U;
-constexpr std::int64_t kMib = std::int64_t{1} << 20U;
-constexpr std::int64_t kGib = std::int64_t{1} << 30U;
-
-std::optional<std::string> text_or_null(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    return text;
-}
 
 std::optional<double> rounded(const std::optional<double>& value, double step = 1.0) {
     if (!value) return std::nullopt;
@@ -159,10 +152,6 @@ void write_found(base::JsonWriter& json, std::string_view key, const std::string
     json.end_object();
 }
 
-std::string count_text(int count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
 std::string size_text(std::int64_t bytes) {
     return bytes % kMib == 0 ? fmt::format("{} MiB", bytes / kMib) : fmt::format("{} KiB", bytes / kKib);
 }
@@ -284,9 +273,6 @@ void write_cpu(base::JsonWriter& json, const Cpu& cpu) {
 
 void write_memory(base::JsonWriter& json, const Memory& memory) {
     const auto positive = [](std::int64_t value) { return value > 0 ? std::optional(value) : std::nullopt; };
-    const auto mib = [](const std::optional<std::int64_t>& bytes) {
-        return bytes ? std::optional(*bytes / kMib) : std::nullopt;
-    };
     json.begin_object();
     json.field("total_mb", memory.total_bytes / kMib);
     json.field("available_mb", memory.available_bytes / kMib);
@@ -327,10 +313,6 @@ void write_sources(base::JsonWriter& json, const Hardware& hardware) {
 
 std::string labelled(std::string_view label, std::string_view value) {
     return fmt::format("{:<16}{}\n", label, value);
-}
-
-std::string gib_text(std::int64_t bytes) {
-    return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(kGib));
 }
 
 std::string cpu_lines(const Cpu& cpu) {

@@ -29,6 +29,4 @@ std::string conclusion(const Hardware& hardware);
 /// One line of label and value.
 std::string labelled(std::string_view label, std::string_view value);
 
-std::string gib_text(std::int64_t bytes);
-
 }  // namespace velollm::report

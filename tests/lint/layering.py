@@ -35,11 +35,14 @@ THIRD_PARTY = {
 # The operating system, and the parts of the standard library that reach it or cost much.
 SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
+    "dlfcn.h": {"hardware"},
     "fcntl.h": {"system"},
+    "poll.h": {"system"},
     "sys/mman.h": {"system", "hardware"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system", "mock"},
     "sys/stat.h": {"system"},
+    "sys/syscall.h": {"system"},
     "sys/wait.h": {"system"},
     "sys/epoll.h": {"http", "mock"},
     "sys/eventfd.h": {"mock"},

@@ -61,6 +61,13 @@ Hardware example() {
     return hardware;
 }
 
+/// The rest of a GPU of which files and libraries told no more.
+const std::string kNothingElse =
+    R"("arch":null,"compute_capability":null,)"
+    R"("pcie":{"generation":null,"lanes":null,"max_generation":null,"max_lanes":null},)"
+    R"("clocks":{"core_mhz":null,"max_core_mhz":null,"memory_mhz":null,"max_memory_mhz":null},"memory_bus_bits":null,)"
+    R"("power_limit_w":null,"ecc":null,"mig":null,"partitions":[],"backends":[])";
+
 TEST(HardwareJson, OriginalKeysFirstAndInTheirOrder) {
     const std::string json = hardware_json(example(), 0);
     auto follows = [&json, at = std::size_t{0}](const std::string& text) mutable {
@@ -78,9 +85,18 @@ TEST(HardwareJson, OriginalKeysFirstAndInTheirOrder) {
     follows(R"("memory":{"total_mb":31745,"available_mb":5120,"used_mb":7168,"limit_mb":6144,"swap_total_mb":2048,)");
     follows(R"("swap_free_mb":1024)");
     follows(R"("os":"linux","platform":"linux-x86_64","schema_version":1,"gpus":[)");
-    follows(R"({"index":0,"id":"pci:0000:03:00.0","name":"Navi 31","vendor":"Amd","kind":"discrete",)");
-    follows(R"({"index":1,"id":"pci:0000:00:02.0","name":"PCI 8086:4680","vendor":"Intel","kind":"integrated",)");
+    follows(R"({"index":0,"id":"pci:0000:03:00.0","name":"Navi 31","vendor":"Amd","kind":"discrete",)"
+            R"("driver":{"name":"amdgpu","version":"6.1.0","cuda":null},)"
+            R"("memory":{"dedicated_total_mb":24560,"dedicated_used_mb":560,"model":null,"shared_total_mb":null,)"
+            R"("shared_used_mb":null,"usable_mb":null,"usable_rule":null,"source":null},)" +
+            kNothingElse + "}");
+    follows(R"({"index":1,"id":"pci:0000:00:02.0","name":"PCI 8086:4680","vendor":"Intel","kind":"integrated",)"
+            R"("driver":{"name":null,"version":null,"cuda":null},"memory":{"dedicated_total_mb":null,)"
+            R"("dedicated_used_mb":null,"model":null,"shared_total_mb":null,"shared_used_mb":null,"usable_mb":null,)"
+            R"("usable_rule":null,"source":null},)" +
+            kNothingElse + "}");
     follows(R"j("environment":{"kernel":"6.1.0","distro":"Debian GNU/Linux 12 (bookworm)",)j");
+    follows(R"("warnings":[],"sources":{})");
 }
 
 TEST(HardwareJson, WhatWasAddedOnProcessorAndMemory) {
@@ -192,7 +208,7 @@ TEST_F(HardwareSchema, EveryRecordedMachineIsValid) {
         EXPECT_TRUE(valid(nlohmann::json::parse(hardware_json(machine, 2)))) << host.path();
         ++machines;
     }
-    EXPECT_EQ(machines, 9);
+    EXPECT_EQ(machines, 15);
     EXPECT_TRUE(valid(nlohmann::json::parse(hardware_json(Hardware{}, 2))));
 }
 
