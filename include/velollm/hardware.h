@@ -230,6 +230,34 @@ struct FactSource {
     std::string from;
 };
 
+/// A device as an engine lists it: "CUDA0", or "CPU".
+struct EngineDevice {
+    std::string name;
+    std::string description;  ///< "NVIDIA GeForce RTX 4090"
+    std::int64_t total_bytes = 0;
+    std::int64_t free_bytes = 0;
+};
+
+/// A model that a running server holds.
+struct EngineModel {
+    std::string name;
+    std::int64_t total_bytes = 0;
+    std::int64_t gpu_bytes = 0;  ///< of them, on GPUs
+};
+
+/// What an engine on this machine finds and would do by itself.
+struct EngineView {
+    std::string engine;                    ///< "llama-server", "Ollama"
+    std::string version;                   ///< empty: it didn't tell
+    std::string program;                   ///< file that was asked; empty: only a running server was
+    std::optional<int> threads;            ///< that it takes unless told otherwise
+    std::vector<std::string> features;     ///< of the CPU, that it was built for and found, in ggml's words
+    std::vector<EngineDevice> devices;     ///< the CPU included, where the engine lists it
+    bool devices_known = false;            ///< it told which devices it has, even if that is none
+    bool server_running = false;           ///< a server answered
+    std::vector<EngineModel> models = {};  ///< that the running server holds
+};
+
 /// The machine, and what this process may use of it.
 struct Hardware {
     Cpu cpu;
@@ -240,6 +268,7 @@ struct Hardware {
     Surroundings surroundings = {};
     std::vector<FactSource> sources = {};  ///< in the document's order
     std::vector<HardwareWarning> warnings;
+    std::optional<EngineView> engine_view = {};  ///< only when an engine was asked
 };
 
 }  // namespace velollm

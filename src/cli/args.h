@@ -46,6 +46,7 @@ struct DetectArgs {
     bool json = false;
     bool bandwidth = false;  ///< measure memory and arithmetic as well
     bool timings = false;
+    std::string engine;  ///< "ollama", "llamacpp": compare with what it sees; empty: ask none
 };
 
 struct SelfTestArgs {

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <utility>
 
+#include "report/engine_json.h"
 #include "report/facts.h"
 #include "report/gpu_json.h"
 #include "report/machine_json.h"
@@ -48,6 +49,7 @@ void write_hardware(base::JsonWriter& json, const Hardware& hardware, const hard
     for (const Gpu& gpu : hardware.gpus) write_gpu(json, gpu, index++);
     json.end_array();
     write_environment(json.key("environment"), hardware);
+    if (hardware.engine_view) write_engine_view(json.key("engine_view"), *hardware.engine_view);
     write_warnings(json.key("warnings"), hardware.warnings);
     write_sources(json.key("sources"), hardware);
     if (!timings.empty()) {
@@ -76,6 +78,7 @@ std::string hardware_text(const Hardware& hardware, const hardware::Timings& tim
     line("OS", fmt::format("{}, kernel {}", hardware.os.name.empty() ? hardware.os.family : hardware.os.name,
                            hardware.os.kernel.empty() ? "unknown" : hardware.os.kernel));
     text += environment_lines(hardware);
+    if (hardware.engine_view) text += engine_lines(*hardware.engine_view);
     std::string times;
     for (const hardware::Timing& timing : timings)
         times += fmt::format("{}{} {:.2f} ms", times.empty() ? "" : ", ", timing.part, to_ms(timing.time));

@@ -10,21 +10,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
-from velollm_cli import SCHEMA_CHECK, SOURCE, CliTest
+from cgroup import Group
+from detect_test import DetectTest
+from velollm_cli import BINARY
 
-SCHEMA = SOURCE / "schema/velollm-hardware-1.schema.json"
 
-
-class DetectTest(CliTest):
-    def detect(self, *words, **more):
-        done = self.expect(self.velollm("detect", "--json", *words, **more), 0)
-        file = self.folder / "hardware.json"
-        file.write_text(done.out, encoding="utf-8")
-        check = subprocess.run([SCHEMA_CHECK, str(SCHEMA), str(file)], capture_output=True, text=True, timeout=60,
-                               check=False)
-        self.assertEqual(check.returncode, 0, f"{check.stdout}{check.stderr}\n{done.out[:3000]}")
-        return json.loads(done.out)
-
+class DetectMachineTest(DetectTest):
     def test_readers_of_the_original_keep_their_keys(self):
         document = self.detect()
         self.assertEqual(list(document)[:5], ["gpu", "cpu", "memory", "os", "platform"])
@@ -85,6 +76,50 @@ class DetectTest(CliTest):
         peak = document["cpu"]["peak"]
         self.assertEqual(peak["valid"], peak["fp32_gflops"] is not None)
         self.assertIsNone(self.detect()["memory"]["bandwidth"]["measured"])
+
+    # ---- limits, set for real ----
+
+    def in_group(self, controller, limits_v1, limits_v2, *words):
+        """What `velollm detect` prints in such a group; None where this machine lets us make none. Then the trees
+        container-v2-quota, container-v1-lxc and docker-v1 of the unit tests stand for it alone."""
+        group = Group.make(controller, limits_v1, limits_v2)
+        if group is None:
+            print(f"no {controller} group may be made here", file=sys.stderr)
+            return None
+        self.addCleanup(group.remove)
+        done = subprocess.run(group.words([BINARY, "detect", *words]), env=self.environment(), capture_output=True,
+                              text=True, timeout=60, check=True)
+        return done.stdout
+
+    def test_affinity_binds(self):
+        cpu = min(os.sched_getaffinity(0))
+        usable = self.detect(cpus={cpu})["cpu"]["usable"]
+        self.assertEqual(usable["affinity"], 1)
+        self.assertEqual(usable["threads"], 1)
+        if os.cpu_count() > 1 and usable["quota"] is None:
+            self.assertEqual(usable["limit"], "affinity")
+            self.assertRegex(usable["limited_by"], r"^affinity to 1 of \d+ CPUs$")
+
+    def test_a_cpu_quota_binds(self):
+        text = self.in_group("cpu", {"cpu.cfs_period_us": 100000, "cpu.cfs_quota_us": 100000}, {"cpu.max": "100000 100000"})
+        if text is None:
+            return
+        usable = self.checked(text)["cpu"]["usable"]
+        self.assertEqual(usable["threads"], 1)
+        self.assertEqual(usable["quota"], 1)
+        if len(os.sched_getaffinity(0)) > 1:
+            self.assertEqual(usable["limit"], "quota")
+            self.assertEqual(usable["limited_by"], "cgroup quota 1.00 CPUs")
+
+    def test_a_memory_limit_binds(self):
+        limit = 512 << 20
+        text = self.in_group("memory", {"memory.limit_in_bytes": limit}, {"memory.max": limit})
+        if text is None:
+            return
+        memory = self.checked(text)["memory"]
+        self.assertEqual(memory["limit_mb"], 512)
+        self.assertLessEqual(memory["available_mb"], 512)
+        self.assertGreater(memory["available_mb"], 400)
 
 
 if __name__ == "__main__":
