@@ -23,6 +23,8 @@ constexpr std::int64_t kBlock = kMib;      // one call of the read kernel: some 
 constexpr std::int64_t kSlice = 4 * kMib;  // slices of the threads are multiples of it
 constexpr double kCleanShare = 0.985;
 constexpr int kFewestClean = 3;
+constexpr int kFullRepetitions = 16;
+constexpr int kHalfRepetitions = 6;
 constexpr double kMostCvPercent = 5.0;
 constexpr Ns kReadWindow = std::chrono::milliseconds(10);
 constexpr Ns kComputeWindow = std::chrono::milliseconds(5);
@@ -124,6 +126,14 @@ private:
     TimePoint until_;
 };
 
+void describe(BandwidthProbe& probe, const ReadRun& run, int threads) {
+    probe.threads = threads;
+    probe.repetitions = run.repetitions;
+    probe.clean_repetitions = run.judgement.clean;
+    probe.cv_percent = round_to(run.judgement.cv_percent, 0.1);
+    probe.cpu_share_min = round_to(run.judgement.cpu_share_min, 0.001);
+}
+
 void keep(BandwidthProbe& probe, const ReadRun& run, int threads) {
     const Judgement& judged = run.judgement;
     if (judged.clean > 0) probe.steps.push_back({threads, round_to(judged.rate / 1e9, 0.01), judged.clean});
@@ -131,11 +141,7 @@ void keep(BandwidthProbe& probe, const ReadRun& run, int threads) {
     const bool best = judged.valid && (!probe.read_gbps || judged.rate / 1e9 > *probe.read_gbps);
     if (!best && probe.repetitions > 0) return;
     if (best) probe.read_gbps = round_to(judged.rate / 1e9, 0.1);
-    probe.threads = threads;
-    probe.repetitions = run.repetitions;
-    probe.clean_repetitions = judged.clean;
-    probe.cv_percent = round_to(judged.cv_percent, 0.1);
-    probe.cpu_share_min = round_to(judged.cpu_share_min, 0.001);
+    describe(probe, run, threads);
 }
 
 BandwidthProbe refused(std::string reason) {
@@ -153,9 +159,11 @@ BandwidthProbe probe_bandwidth(const system::System& system, const ProbePlan& pl
     probe.buffer_bytes = plan.buffer_bytes;
     BandwidthRun run(plan, kernels, static_cast<char*>(buffer.get()), until);
     const int most = plan.thread_counts.back();
-    const ReadRun full = run.read(most, 16, 1.0, true);
+    ReadRun full = run.read(most, kFullRepetitions, 1.0, true);
     probe.pages = pages_text(system, plan.buffer_bytes);
-    const ReadRun half = run.read(most, 6, 0.5, false);
+    if (!full.judgement.valid) full = run.read(most, kFullRepetitions, 1.0, false);  // a moment later it may be quiet
+    ReadRun half = run.read(most, kHalfRepetitions, 0.5, false);
+    if (!half.judgement.valid) half = run.read(most, kHalfRepetitions, 0.5, false);
     for (const int threads : plan.thread_counts)
         keep(probe, threads == most ? full : run.read(threads, threads == 1 ? 12 : 6, 1.0, false), threads);
     const bool suspect = half.judgement.valid && cache_suspect(full.judgement.rate, half.judgement.rate);
@@ -169,6 +177,7 @@ BandwidthProbe probe_bandwidth(const system::System& system, const ProbePlan& pl
     if (!probe.valid) {
         probe.read_gbps.reset();
         probe.read_gbps_1t.reset();
+        describe(probe, full, most);  // what was judged
     }
     return probe;
 }

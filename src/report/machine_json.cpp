@@ -18,6 +18,15 @@ std::optional<double> rounded(const std::optional<double>& value, double step = 
     return std::round(*value / step) * step;
 }
 
+void number_or_null(base::JsonWriter& json, std::string_view key, const std::optional<double>& value, int decimals) {
+    json.key(key);
+    if (value) {
+        json.value(*value, decimals);
+    } else {
+        json.null();
+    }
+}
+
 void write_usable(base::JsonWriter& json, const UsableThreads& usable) {
     json.key("usable").begin_object();
     json.field("threads", usable.count);
@@ -108,15 +117,15 @@ void write_measured(base::JsonWriter& json, const BandwidthProbe& probe) {
     json.begin_object();
     json.field("valid", probe.valid);
     json.field("reason", text_or_null(probe.reason));
-    json.key("read_gbps").value(probe.read_gbps ? std::optional(*probe.read_gbps) : std::nullopt);
-    json.field("read_1t_gbps", probe.read_gbps_1t);
+    number_or_null(json, "read_gbps", probe.read_gbps, 1);
+    number_or_null(json, "read_1t_gbps", probe.read_gbps_1t, 1);
     json.field("threads", probe.threads);
     json.field("pages", text_or_null(probe.pages));
     json.field("buffer_mb", probe.buffer_bytes / kMib);
     json.field("repetitions", probe.repetitions);
     json.field("clean_repetitions", probe.clean_repetitions);
-    json.field("cv_percent", probe.cv_percent);
-    json.field("cpu_share_min", probe.cpu_share_min);
+    number_or_null(json, "cv_percent", probe.cv_percent, 1);
+    number_or_null(json, "cpu_share_min", probe.cpu_share_min, 3);
     json.key("by_threads").begin_array();
     for (const BandwidthProbe::Step& step : probe.steps) {
         json.begin_object();
@@ -131,7 +140,7 @@ void write_measured(base::JsonWriter& json, const BandwidthProbe& probe) {
 
 void write_bandwidth(base::JsonWriter& json, const Memory& memory) {
     json.key("bandwidth").begin_object();
-    json.field("theoretical_gbps", memory.theoretical_gbps);
+    number_or_null(json, "theoretical_gbps", memory.theoretical_gbps, 1);
     json.field("channels_inferred", memory.channels);
     json.key("measured");
     if (memory.bandwidth) {
