@@ -85,6 +85,7 @@ struct GpuReport {
     std::optional<Gauge> celsius;
     std::optional<Gauge> core_mhz;
     std::optional<Energy> energy;
+    std::optional<double> slowed_share;  ///< of the readings: clock held down for heat or by a power brake
 };
 
 /// What the machine did beside a run, from its own counters. Absent: this system doesn't tell.

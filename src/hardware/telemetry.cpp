@@ -203,6 +203,7 @@ HostWatch::HostWatch(const system::System& system, EnginePlace engine, Ns nap)
       engine_(engine),
       sensors_(find_sensors(system)),
       samples_{read_sample(system, engine, sensors_, system::SteadyClock().now())},
+      gpus_(GpuWatch::start(system)),
       hiccups_(nap),
       thread_(kPeriod,
               [this](TimePoint) { keep(read_gauges(system_, engine_, sensors_, system::SteadyClock().now())); }) {}
@@ -218,6 +219,8 @@ HostReport HostWatch::report() {
     samples_.push_back(last);
     HostReport report = host_report(samples_, engine_, sensors_);
     report.hiccups = hiccups_.report();
+    if (gpus_)
+        for (GpuReport& gpu : gpus_->report()) report.gpus.push_back(std::move(gpu));
     return report;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "hardware/engine_process.h"
+#include "hardware/gpu_watch.h"
 #include "hardware/sensors.h"
 #include "system/system.h"
 #include "system/watch_thread.h"
@@ -80,6 +81,7 @@ private:
     SensorPlaces sensors_;
     std::mutex mutex_;
     std::vector<MachineSample> samples_;
+    std::optional<GpuWatch> gpus_;
     system::HiccupWatch hiccups_;
     system::Periodic thread_;  // last: it uses the others
 };

@@ -35,6 +35,7 @@ void write_gpus(base::JsonWriter& json, const std::vector<GpuReport>& gpus) {
         write_gauge(json, "celsius", gpu.celsius);
         write_gauge(json, "core_mhz", gpu.core_mhz);
         write_energy(json, "energy", gpu.energy);
+        json.field_if("slowed_share", gpu.slowed_share, kDecimals);
         json.end_object();
     }
     json.end_array();

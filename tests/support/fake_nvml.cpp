@@ -235,6 +235,30 @@ int nvmlDeviceGetClockInfo(void*, int type, unsigned* out) {
     *out = type == 2 ? 405 : 210;
     return kOk;
 }
+int nvmlDeviceGetUtilizationRates(void*, unsigned* out) {
+    out[0] = 97;
+    out[1] = 60;
+    return kOk;
+}
+/// Swings between 300 and 330 W.
+int nvmlDeviceGetPowerUsage(void*, unsigned* out) {
+    static unsigned calls = 0;
+    *out = 300'000 + ++calls % 2 * 30'000;
+    return kOk;
+}
+int nvmlDeviceGetTotalEnergyConsumption(void*, unsigned long long* out) {
+    static unsigned long long millijoules = 1'000'000;
+    *out = millijoules += 63'000;
+    return kOk;
+}
+int nvmlDeviceGetTemperature(void*, int, unsigned* out) {
+    *out = 71;
+    return kOk;
+}
+int nvmlDeviceGetCurrentClocksEventReasons(void*, unsigned long long* out) {
+    *out = scene("hot") ? 0x40 : 0x4;
+    return kOk;
+}
 int nvmlDeviceGetMaxClockInfo(void*, int type, unsigned* out) {
     *out = scene("absurd") ? 0xffffffffU : type == 2 ? 10501 : 3105;
     return kOk;
