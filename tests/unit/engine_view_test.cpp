@@ -112,10 +112,10 @@ TEST(EngineJudged, MoreThreadsThanCanRun) {
     EngineView view = good_view();
     view.threads = 5;
     const auto warnings = judge_engine(machine(), view);
-    EXPECT_EQ(codes(warnings), (std::vector<std::string>{"engine-threads"}));
+    ASSERT_EQ(codes(warnings), (std::vector<std::string>{"engine-threads"}));
     EXPECT_EQ(warnings[0].hint, "Start it with -t 4.");
     view.engine = "Ollama";
-    EXPECT_NE(judge_engine(machine(), view)[0].hint.find("num_thread 4"), std::string::npos);
+    EXPECT_NE(judge_engine(machine(), view).front().hint.find("num_thread 4"), std::string::npos);
 }
 
 TEST(EngineJudged, ABuildWithoutTheCpusVectors) {
@@ -130,7 +130,7 @@ TEST(EngineJudged, AGpuThatTheEngineDoesNotSee) {
     EngineView view = good_view();
     view.devices.erase(view.devices.begin());
     const auto warnings = judge_engine(machine(), view);
-    EXPECT_EQ(codes(warnings), (std::vector<std::string>{"engine-gpu-unseen"}));
+    ASSERT_EQ(codes(warnings), (std::vector<std::string>{"engine-gpu-unseen"}));
     EXPECT_EQ(warnings[0].hint, "Install a build with cuda or vulkan.");
     view.devices_known = false;
     EXPECT_TRUE(judge_engine(machine(), view).empty());
@@ -156,7 +156,7 @@ TEST(EngineJudged, AModelThatLiesPartlyOutsideTheGpu) {
     EngineView view = good_view();
     view.models = {{"all", 100 * kMib, 100 * kMib}, {"part", 100 * kMib, 60 * kMib}};
     const auto warnings = judge_engine(machine(), view);
-    EXPECT_EQ(codes(warnings), (std::vector<std::string>{"engine-partial-offload"}));
+    ASSERT_EQ(codes(warnings), (std::vector<std::string>{"engine-partial-offload"}));
     EXPECT_NE(warnings[0].message.find("40 of 100 MiB of part"), std::string::npos);
     Hardware without = machine();
     without.gpus.clear();
