@@ -15,6 +15,7 @@
 #include "hardware/limits.h"
 #include "hardware/memory.h"
 #include "hardware/surroundings.h"
+#include "hardware/telemetry.h"
 #include "hardware/vendor_probe.h"
 
 namespace velollm::hardware {
@@ -49,6 +50,15 @@ void drop_doubtful(std::vector<NumaNode>& nodes, std::int64_t total_bytes) {
     for (const NumaNode& node : nodes) sum += node.memory_bytes.value_or(0) / 1024;
     if (sum >= total_bytes / 1024 / 10 * 9) return;
     for (NumaNode& node : nodes) node.memory_bytes.reset();
+}
+
+void warn_of_power(const Power& power, std::vector<HardwareWarning>& warnings) {
+    if (power.powersave)
+        warnings.push_back({"governor-powersave", "cpu.governor", "The governor 'powersave' holds the clock down.",
+                            "cpupower frequency-set -g performance"});
+    if (power.on_battery)
+        warnings.push_back({"on-battery", "", "The machine runs on its battery, which slows most laptops down.",
+                            "Plug it in before measuring."});
 }
 
 /// Notes how long each part took; notes nothing without a list.
@@ -92,6 +102,7 @@ Hardware read_files(const system::System& system, const KernelAnswers& kernel, D
     hardware.surroundings = read_surroundings(system, kernel.release, cgroups.version);
     if (!hardware.os.name.empty()) hardware.sources.push_back({"environment.distro", "/etc/os-release"});
     if (!kernel.release.empty()) hardware.sources.push_back({"environment.kernel", "uname"});
+    warn_of_power(read_power(system), hardware.warnings);
     timer.done("environment");
     return hardware;
 }

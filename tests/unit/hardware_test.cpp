@@ -10,6 +10,7 @@
 #include "hardware/gpu.h"
 #include "hardware/limits.h"
 #include "hardware/memory.h"
+#include "support/temp_folder.h"
 
 namespace velollm::hardware::hardware_test {
 
@@ -399,6 +400,25 @@ TEST(OsName, WithAnyQuotes) {
     EXPECT_EQ(parse_os_name("PRETTY_NAME=A\n"), "A");
     EXPECT_EQ(parse_os_name("PRETTY_NAME=\"\n"), "\"");
     EXPECT_EQ(parse_os_name("NAME=A\n"), "");
+}
+
+TEST(Detect, WarnsOfWhatHoldsTheClockDown) {
+    const test::TempFolder folder;
+    const system::System system{.root = folder.path(), .env = {}};
+    const auto codes = [&] {
+        std::vector<std::string> found;
+        for (const HardwareWarning& warning : detect(system, {}).warnings) found.push_back(warning.code);
+        return found;
+    };
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
+    EXPECT_TRUE(codes().empty());
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "intel_pstate\n");
+    EXPECT_TRUE(codes().empty());
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "acpi-cpufreq\n");
+    folder.write("sys/class/power_supply/BAT0/type", "Battery\n");
+    folder.write("sys/class/power_supply/BAT0/status", "Discharging\n");
+    EXPECT_EQ(codes(), (std::vector<std::string>{"governor-powersave", "on-battery"}));
 }
 
 }  // namespace velollm::hardware::hardware_test
