@@ -181,8 +181,8 @@ Power read_power(const system::System& system) {
     const std::string cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq/";
     const std::string driver = read_word(system, cpufreq + "scaling_driver");
     // With intel_pstate and amd-pstate-epp "powersave" is the usual governor, and as fast as it needs to be.
-    power.powersave =
-        read_word(system, cpufreq + "scaling_governor") == "powersave" && driver.find("pstate") == std::string::npos;
+    power.powersave = read_word(system, cpufreq + "scaling_governor") == "powersave" && !driver.empty() &&
+                      driver.find("pstate") == std::string::npos;
     bool mains = false;
     bool discharging = false;
     std::error_code error;
