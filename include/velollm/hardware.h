@@ -172,6 +172,7 @@ struct Gpu {
     std::string vendor;                      ///< Nvidia, Amd, Apple, Intel, Unknown
     std::string name;                        ///< product name where the system tells it, else "PCI vvvv:dddd"
     std::string pci_address;                 ///< empty for one that only a vendor's library knows
+    std::string known_by;                    ///< that library: nvml, level_zero ...; empty: files show it
     std::string driver;                      ///< kernel driver; empty when none is bound
     std::string driver_version;              ///< the kernel's own release for drivers that come with it; may be empty
     std::optional<std::int64_t> vram_bytes;  ///< dedicated memory, or the part set aside; absent when nobody tells
@@ -183,10 +184,11 @@ struct Gpu {
     std::optional<std::int64_t> shared_used_bytes;
     std::optional<std::int64_t> usable_bytes;  ///< what a model may take now, by the rule
     std::string usable_rule;                   ///< why that much; empty without a figure
-    std::string memory_source;                 ///< "sysfs", "kfd", "nvml"; empty when nobody tells
-    std::string arch;                          ///< AMD's target, "gfx1151"; empty when unknown
-    std::string compute_capability;            ///< NVIDIA's, "8.9"; empty when unknown
-    std::string cuda_version;                  ///< newest CUDA that the driver runs, "12.4"; empty when unknown
+    std::string memory_source;       ///< "sysfs", "kfd", or the library as in known_by; empty when nobody tells
+    std::string memory_used_source;  ///< who told the use, where it isn't who told the size; else empty
+    std::string arch;                ///< AMD's target, "gfx1151"; empty when unknown
+    std::string compute_capability;  ///< NVIDIA's, "8.9"; empty when unknown
+    std::string cuda_version;        ///< newest CUDA that the driver runs, "12.4"; empty when unknown
     PcieLink pcie;
     std::optional<double> power_limit_w;
     std::optional<int> core_mhz;  ///< when asked
@@ -194,6 +196,9 @@ struct Gpu {
     std::optional<int> memory_mhz;  ///< when asked
     std::optional<int> max_memory_mhz;
     std::optional<int> memory_bus_bits;
+    std::string memory_type;                 ///< "GDDR6"; empty when unknown
+    std::optional<double> theoretical_gbps;  ///< of its memory; 1e9 bytes a second
+    std::string bandwidth_basis;             ///< how that was worked out, or who stated it; empty without a figure
     std::optional<bool> ecc;
     std::optional<bool> mig;
     std::vector<GpuPartition> partitions;

@@ -81,16 +81,6 @@ std::optional<Device> read_device(const system::System& system, const std::strin
     return device;
 }
 
-std::string vendor_name(std::uint32_t vendor) {
-    switch (vendor) {
-        case kNvidia: return "Nvidia";
-        case kAmd: return "Amd";
-        case kIntel: return "Intel";
-        case kApple: return "Apple";
-        default: return "Unknown";
-    }
-}
-
 /// Intel names dedicated memory per tile (xe) or in the DRM folder (i915); integrated parts have neither file.
 std::optional<std::int64_t> read_intel_vram(const system::System& system, const std::string& folder) {
     std::optional<std::int64_t> sum;
@@ -179,6 +169,16 @@ std::string read_driver_version(const system::System& system, const std::string&
 }
 
 }  // namespace
+
+std::string vendor_name(std::uint32_t vendor) {
+    switch (vendor) {
+        case kNvidia: return "Nvidia";
+        case kAmd: return "Amd";
+        case kIntel: return "Intel";
+        case kApple: return "Apple";
+        default: return "Unknown";
+    }
+}
 
 std::optional<std::uint32_t> parse_hex(std::string_view text) {
     if (text.starts_with("0x")) text.remove_prefix(2);

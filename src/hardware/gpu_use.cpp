@@ -8,6 +8,7 @@
 #include <string_view>
 #include <utility>
 
+#include "hardware/gpu_bandwidth.h"
 #include "hardware/gpu_files.h"
 
 namespace velollm::hardware {
@@ -58,7 +59,13 @@ bool library_there(const system::System& system, std::string_view name) {
                        [&](std::string_view folder) { return is_there(system, fmt::format("{}/{}", folder, name)); });
 }
 
+/// Files say which driver holds a GPU, or that none does; a library alone says neither.
+bool driver_unknown(const Gpu& gpu) {
+    return gpu.driver.empty() && !gpu.known_by.empty();
+}
+
 std::string driver_text(const Gpu& gpu) {
+    if (driver_unknown(gpu)) return "its kernel driver is unknown";
     if (gpu.driver.empty()) return "no kernel driver is bound to it";
     return fmt::format("the kernel driver is {}", gpu.driver);
 }
@@ -122,7 +129,7 @@ GpuBackend vulkan(const system::System& system, const Gpu& gpu) {
     GpuBackend out{.name = "vulkan", .usable = false, .reason = {}};
     const std::string_view start = manifest_of(gpu.driver);
     if (start.empty()) {
-        out.usable = gpu.driver.empty() ? std::optional(false) : std::nullopt;
+        out.usable = gpu.driver.empty() && !driver_unknown(gpu) ? std::optional(false) : std::nullopt;
         out.reason = driver_text(gpu);
         return out;
     }
@@ -144,7 +151,7 @@ HardwareWarning warning(std::string code, std::string message, std::string hint)
 
 void add_warnings(Hardware& hardware) {
     for (const Gpu& gpu : hardware.gpus) {
-        if (gpu.driver.empty() && !gpu.pci_address.empty())
+        if (gpu.driver.empty() && !driver_unknown(gpu) && !gpu.pci_address.empty())
             hardware.warnings.push_back(warning(
                 "gpu-driver-missing",
                 fmt::format("No kernel driver holds {} at {}: no engine can use it.", gpu.name, gpu.pci_address),
@@ -176,6 +183,8 @@ std::vector<GpuBackend> judge_backends(const system::System& system, const Gpu& 
     if (gpu.vendor == "Amd") out.push_back(rocm(system, gpu));
     if (gpu.vendor == "Intel") out.push_back(sycl(system, gpu));
     if (gpu.vendor == "Apple") out.push_back({.name = "metal", .usable = false, .reason = "only macOS has it"});
+    if (driver_unknown(gpu))
+        for (GpuBackend& backend : out) backend.usable = std::nullopt;
     out.push_back(vulkan(system, gpu));
     return out;
 }
@@ -183,6 +192,7 @@ std::vector<GpuBackend> judge_backends(const system::System& system, const Gpu& 
 void judge_gpus(const system::System& system, Hardware& hardware) {
     for (Gpu& gpu : hardware.gpus) {
         judge_memory(gpu, hardware.memory.available_bytes);
+        judge_bandwidth(gpu);
         gpu.backends = judge_backends(system, gpu);
     }
     std::stable_partition(hardware.gpus.begin(), hardware.gpus.end(), [](const Gpu& gpu) { return !gpu.integrated; });

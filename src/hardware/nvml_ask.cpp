@@ -1,13 +1,12 @@
 #include "hardware/nvml_ask.h"
 
-#include <dlfcn.h>
-
 #include <algorithm>
 #include <array>
-#include <cstring>
+#include <cstdint>
 #include <string_view>
 
 #include "base/json_writer.h"
+#include "hardware/loaded_library.h"
 #include "hardware/nvml_abi.h"
 
 namespace velollm::hardware {
@@ -15,50 +14,35 @@ namespace {
 
 using namespace nvml;
 
-/// The functions of the loaded library. Newer forms first: their older ones have other structures or count otherwise.
-class Library {
-public:
-    explicit Library(void* handle) : handle_(handle) {}
+/// The number that `name` gives for a device.
+void number(base::JsonWriter& json, const LoadedLibrary& library, const char* key, const char* name, Device device) {
+    unsigned value = 0;
+    const auto get = library.find<DeviceNumber>(name);
+    if (get != nullptr && get(device, &value) == kSuccess) json.field(key, std::uint64_t{value});
+}
 
-    template <typename F>
-    F find(const char* name, const char* older = nullptr) const {
-        void* symbol = ::dlsym(handle_, name);
-        if (symbol == nullptr && older != nullptr) symbol = ::dlsym(handle_, older);
-        return reinterpret_cast<F>(symbol);
-    }
-
-    /// The number that `name` gives for a device.
-    void number(base::JsonWriter& json, const char* key, const char* name, Device device) const {
-        unsigned value = 0;
-        const auto get = find<DeviceNumber>(name);
-        if (get != nullptr && get(device, &value) == kSuccess) json.field(key, std::uint64_t{value});
-    }
-
-    void clock(base::JsonWriter& json, const char* key, const char* name, Device device, Clock which) const {
-        unsigned value = 0;
-        const auto get = find<DeviceClock>(name);
-        if (get != nullptr && get(device, which, &value) == kSuccess) json.field(key, std::uint64_t{value});
-    }
-
-private:
-    void* handle_;
-};
+void clock(base::JsonWriter& json, const LoadedLibrary& library, const char* key, const char* name, Device device,
+           Clock which) {
+    unsigned value = 0;
+    const auto get = library.find<DeviceClock>(name);
+    if (get != nullptr && get(device, which, &value) == kSuccess) json.field(key, std::uint64_t{value});
+}
 
 /// One byte longer than what the library may fill: it isn't trusted to write the NUL.
 using Buffer = std::array<char, 129>;
 
 std::string_view text_of(const Buffer& buffer) {
-    return {buffer.data(), ::strnlen(buffer.data(), buffer.size())};
+    return bounded_text(buffer.data(), buffer.size());
 }
 
-void device_name(base::JsonWriter& json, const Library& library, Device device) {
+void device_name(base::JsonWriter& json, const LoadedLibrary& library, Device device) {
     Buffer name{};
     const auto get = library.find<DeviceText>("nvmlDeviceGetName");
     if (get != nullptr && get(device, name.data(), name.size() - 1) == kSuccess) json.field("name", text_of(name));
 }
 
 /// The second form knows what the driver keeps for itself; WSL's library has it and fails.
-void device_memory(base::JsonWriter& json, const Library& library, Device device) {
+void device_memory(base::JsonWriter& json, const LoadedLibrary& library, Device device) {
     MemoryV2 newer{};
     newer.version = kMemoryV2Version;
     const auto get_newer = library.find<DeviceMemoryV2>("nvmlDeviceGetMemoryInfo_v2");
@@ -74,7 +58,7 @@ void device_memory(base::JsonWriter& json, const Library& library, Device device
     if (code == kSuccess) json.field("total", older.total).field("free", older.free);
 }
 
-void device_pci(base::JsonWriter& json, const Library& library, Device device) {
+void device_pci(base::JsonWriter& json, const LoadedLibrary& library, Device device) {
     PciInfo pci{};
     const auto get = library.find<DevicePci>("nvmlDeviceGetPciInfo_v3", "nvmlDeviceGetPciInfo_v2");
     if (get == nullptr || get(device, &pci) != kSuccess) return;
@@ -83,7 +67,7 @@ void device_pci(base::JsonWriter& json, const Library& library, Device device) {
     json.field("device", std::uint64_t{pci.device});
 }
 
-void two_flags(base::JsonWriter& json, const Library& library, const char* key, const char* name, Device device) {
+void two_flags(base::JsonWriter& json, const LoadedLibrary& library, const char* key, const char* name, Device device) {
     unsigned current = 0;
     unsigned pending = 0;
     const auto get = library.find<DeviceTwoNumbers>(name);
@@ -91,14 +75,14 @@ void two_flags(base::JsonWriter& json, const Library& library, const char* key, 
 }
 
 /// Slices are numbered with gaps.
-void device_slices(base::JsonWriter& json, const Library& library, Device device) {
+void device_slices(base::JsonWriter& json, const LoadedLibrary& library, Device device) {
     const auto get_count = library.find<DeviceNumber>("nvmlDeviceGetMaxMigDeviceCount");
     const auto get_slice = library.find<MigByIndex>("nvmlDeviceGetMigDeviceHandleByIndex");
     unsigned count = 0;
     if (get_count == nullptr || get_slice == nullptr || get_count(device, &count) != kSuccess) return;
     json.field("slice_count", std::uint64_t{count});
     json.key("slices").begin_array();
-    for (unsigned index = 0; index < std::min(count, kMaxNvmlSlices); ++index) {
+    for (unsigned index = 0; index < std::min(count, kMaxGpuParts); ++index) {
         Device slice = nullptr;
         if (get_slice(device, index, &slice) != kSuccess || slice == nullptr) continue;
         json.begin_object();
@@ -109,7 +93,7 @@ void device_slices(base::JsonWriter& json, const Library& library, Device device
     json.end_array();
 }
 
-void write_device(base::JsonWriter& json, const Library& library, Device device) {
+void write_device(base::JsonWriter& json, const LoadedLibrary& library, Device device) {
     json.begin_object();
     device_name(json, library, device);
     device_pci(json, library, device);
@@ -119,30 +103,30 @@ void write_device(base::JsonWriter& json, const Library& library, Device device)
     const auto capability = library.find<DeviceTwoInts>("nvmlDeviceGetCudaComputeCapability");
     if (capability != nullptr && capability(device, &major, &minor) == kSuccess)
         json.field("capability_major", major).field("capability_minor", minor);
-    library.number(json, "pcie_generation", "nvmlDeviceGetCurrPcieLinkGeneration", device);
-    library.number(json, "pcie_lanes", "nvmlDeviceGetCurrPcieLinkWidth", device);
-    library.number(json, "pcie_max_generation", "nvmlDeviceGetMaxPcieLinkGeneration", device);
-    library.number(json, "pcie_max_lanes", "nvmlDeviceGetMaxPcieLinkWidth", device);
-    library.number(json, "power_limit_mw", "nvmlDeviceGetEnforcedPowerLimit", device);
-    library.number(json, "memory_bus_bits", "nvmlDeviceGetMemoryBusWidth", device);
-    library.clock(json, "core_mhz", "nvmlDeviceGetClockInfo", device, kGraphicsClock);
-    library.clock(json, "memory_mhz", "nvmlDeviceGetClockInfo", device, kMemoryClock);
-    library.clock(json, "max_core_mhz", "nvmlDeviceGetMaxClockInfo", device, kGraphicsClock);
-    library.clock(json, "max_memory_mhz", "nvmlDeviceGetMaxClockInfo", device, kMemoryClock);
+    number(json, library, "pcie_generation", "nvmlDeviceGetCurrPcieLinkGeneration", device);
+    number(json, library, "pcie_lanes", "nvmlDeviceGetCurrPcieLinkWidth", device);
+    number(json, library, "pcie_max_generation", "nvmlDeviceGetMaxPcieLinkGeneration", device);
+    number(json, library, "pcie_max_lanes", "nvmlDeviceGetMaxPcieLinkWidth", device);
+    number(json, library, "power_limit_mw", "nvmlDeviceGetEnforcedPowerLimit", device);
+    number(json, library, "memory_bus_bits", "nvmlDeviceGetMemoryBusWidth", device);
+    clock(json, library, "core_mhz", "nvmlDeviceGetClockInfo", device, kGraphicsClock);
+    clock(json, library, "memory_mhz", "nvmlDeviceGetClockInfo", device, kMemoryClock);
+    clock(json, library, "max_core_mhz", "nvmlDeviceGetMaxClockInfo", device, kGraphicsClock);
+    clock(json, library, "max_memory_mhz", "nvmlDeviceGetMaxClockInfo", device, kMemoryClock);
     two_flags(json, library, "ecc", "nvmlDeviceGetEccMode", device);
     two_flags(json, library, "mig", "nvmlDeviceGetMigMode", device);
     device_slices(json, library, device);
     json.end_object();
 }
 
-void write_devices(base::JsonWriter& json, const Library& library) {
+void write_devices(base::JsonWriter& json, const LoadedLibrary& library) {
     const auto get_count = library.find<Count>("nvmlDeviceGetCount_v2", "nvmlDeviceGetCount");
     const auto get_device = library.find<HandleByIndex>("nvmlDeviceGetHandleByIndex_v2", "nvmlDeviceGetHandleByIndex");
     unsigned count = 0;
     if (get_count == nullptr || get_device == nullptr || get_count(&count) != kSuccess) return;
     json.field("count", std::uint64_t{count});
     json.key("gpus").begin_array();
-    for (unsigned index = 0; index < std::min(count, kMaxNvmlGpus); ++index) {
+    for (unsigned index = 0; index < std::min(count, kMaxLibraryGpus); ++index) {
         Device device = nullptr;
         const int code = get_device(index, &device);
         if (code == kSuccess && device != nullptr) {
@@ -154,14 +138,7 @@ void write_devices(base::JsonWriter& json, const Library& library) {
     json.end_array();
 }
 
-void write_answer(base::JsonWriter& json, const char* file) {
-    void* const handle = ::dlopen(file, RTLD_NOW | RTLD_LOCAL);
-    if (handle == nullptr) {
-        const char* const why = ::dlerror();
-        json.field("load_error", why == nullptr ? "no reason given" : why);
-        return;
-    }
-    const Library library(handle);
+void write_answer(base::JsonWriter& json, const LoadedLibrary& library) {
     const auto init = library.find<Init>("nvmlInit_v2", "nvmlInit");
     if (init == nullptr) {
         json.field("lacks", "nvmlInit_v2");
@@ -186,12 +163,8 @@ void write_answer(base::JsonWriter& json, const char* file) {
 
 }  // namespace
 
-std::string ask_nvml(const std::string& library) {
-    base::JsonWriter json;
-    json.begin_object();
-    write_answer(json, library.c_str());
-    json.end_object();
-    return json.text();
+std::string ask_nvml(const std::vector<std::string>& files) {
+    return ask_library(files, write_answer);
 }
 
 }  // namespace velollm::hardware

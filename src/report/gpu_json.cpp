@@ -37,6 +37,9 @@ void write_memory(base::JsonWriter& json, const Gpu& gpu) {
     json.field("usable_mb", mib(gpu.usable_bytes));
     json.field("usable_rule", text_or_null(gpu.usable_rule));
     json.field("source", text_or_null(gpu.memory_source));
+    json.field("used_source",
+               text_or_null(gpu.memory_used_source.empty() && gpu.vram_used_bytes ? gpu.memory_source
+                                                                                  : gpu.memory_used_source));
     json.end_object();
 }
 
@@ -123,7 +126,7 @@ void write_original_gpu(base::JsonWriter& json, const Gpu& gpu) {
 void write_gpu(base::JsonWriter& json, const Gpu& gpu, int index) {
     json.begin_object();
     json.field("index", index);
-    json.field("id", gpu.pci_address.empty() ? fmt::format("nvml:{}", index) : "pci:" + gpu.pci_address);
+    json.field("id", gpu.pci_address.empty() ? fmt::format("{}:{}", gpu.known_by, index) : "pci:" + gpu.pci_address);
     json.field("name", gpu.name);
     json.field("vendor", gpu.vendor);
     json.field("kind", kind(gpu));
@@ -137,7 +140,15 @@ void write_gpu(base::JsonWriter& json, const Gpu& gpu, int index) {
     json.field("compute_capability", text_or_null(gpu.compute_capability));
     write_link(json.key("pcie"), gpu.pcie);
     write_clocks(json.key("clocks"), gpu);
-    json.field("memory_bus_bits", gpu.memory_bus_bits);
+    json.field("memory_bus_bits", gpu.memory_bus_bits).field("memory_type", text_or_null(gpu.memory_type));
+    json.key("bandwidth").begin_object();
+    json.key("theoretical_gbps");
+    if (gpu.theoretical_gbps) {
+        json.value(*gpu.theoretical_gbps, 1);
+    } else {
+        json.null();
+    }
+    json.field("basis", text_or_null(gpu.bandwidth_basis)).end_object();
     json.field("power_limit_w", gpu.power_limit_w);
     json.field("ecc", gpu.ecc);
     json.field("mig", gpu.mig);
@@ -161,7 +172,7 @@ std::string gpu_text(const Gpu& gpu) {
     std::string text = gpu.name;
     if (gpu.integrated) text += ", integrated";
     text += ", " + memory_text(gpu) + link_text(gpu.pcie);
-    if (gpu.driver.empty()) return text + ", no driver";
+    if (gpu.driver.empty()) return text + (gpu.known_by.empty() ? ", no driver" : ", driver unknown");
     return fmt::format("{}, driver {} {}", text, gpu.driver,
                        gpu.driver_version.empty() ? "of unknown version" : gpu.driver_version);
 }

@@ -59,12 +59,14 @@ class Answers(DetectGpuTest):
         self.assertEqual(gpu["driver"], {"name": "nvidia", "version": "560.35.03", "cuda": "12.6"})
         self.assertEqual(gpu["memory"], {
             "dedicated_total_mb": 24576, "dedicated_used_mb": 1536, "model": "dedicated", "shared_total_mb": None,
-            "shared_used_mb": None, "usable_mb": 23040, "usable_rule": "dedicated: free", "source": "nvml"})
+            "shared_used_mb": None, "usable_mb": 23040, "usable_rule": "dedicated: free", "source": "nvml",
+            "used_source": "nvml"})
         self.assertEqual(gpu["compute_capability"], "8.9")
         self.assertEqual(gpu["pcie"], {"generation": 1, "lanes": 8, "max_generation": 4, "max_lanes": 16})
         self.assertEqual(gpu["clocks"],
                          {"core_mhz": 210, "max_core_mhz": 3105, "memory_mhz": 405, "max_memory_mhz": 10501})
         self.assertEqual((gpu["memory_bus_bits"], gpu["power_limit_w"], gpu["ecc"], gpu["mig"]), (384, 450, False, None))
+        self.assertEqual(gpu["bandwidth"], {"theoretical_gbps": 1008.1, "basis": "10501 MHz * 2 * 384 bits / 8"})
         self.assertEqual(gpu["backends"][0],
                          {"name": "cuda", "usable": True, "reason": "the driver runs CUDA up to 12.6"})
         self.assertEqual(document["gpu"], {

@@ -4,10 +4,12 @@
 #include "hardware/cpu.h"
 #include "hardware/engine_view.h"
 #include "hardware/gpu.h"
+#include "hardware/level_zero_words.h"
+#include "hardware/library_answer.h"
 #include "hardware/limits.h"
 #include "hardware/memory.h"
 #include "hardware/memory_modules.h"
-#include "hardware/nvml_answer.h"
+#include "hardware/nvml_words.h"
 
 namespace {
 
@@ -55,7 +57,16 @@ void read_pci(std::string_view text) {
     (void)nvidia_driver_version(text);
 }
 
-constexpr std::array<void (*)(std::string_view), 9> kReaders{
+void read_library(std::string_view text, const LibraryWords& words) {
+    const auto answer = parse_library_answer(text, words, "560.35.03");
+    if (!answer) return;
+    velollm::Hardware hardware;
+    merge_library_answer(*answer, words, hardware);
+    for (const auto& gpu : hardware.gpus)
+        require(gpu.vram_bytes.value_or(0) >= 0 && gpu.vram_used_bytes.value_or(0) >= 0, "memory isn't negative");
+}
+
+constexpr std::array<void (*)(std::string_view), 10> kReaders{
     read_cpus,
     read_limits,
     read_memory_texts,
@@ -64,7 +75,8 @@ constexpr std::array<void (*)(std::string_view), 9> kReaders{
     [](std::string_view text) { (void)parse_cpuinfo(text); },
     [](std::string_view text) { check_modules(parse_udev_modules(text)); },
     [](std::string_view text) { check_modules(parse_smbios_modules(text)); },
-    [](std::string_view text) { (void)parse_nvml_answer(text, "560.35.03"); },
+    [](std::string_view text) { read_library(text, kNvmlWords); },
+    [](std::string_view text) { read_library(text, kLevelZeroWords); },
 };
 
 }  // namespace

@@ -1,59 +1,34 @@
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <filesystem>
+#include <optional>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
-#include "base/json_writer.h"
 #include "hardware/detect.h"
 #include "hardware/gpu_files.h"
 #include "hardware/gpu_use.h"
-#include "hardware/nvml_answer.h"
-#include "hardware/vendor_probe.h"
-#include "report/gpu_json.h"
+#include "hardware/library_answer.h"
+#include "hardware/nvml_words.h"
+#include "hardware/vendor_libraries.h"
 #include "support/approve.h"
+#include "support/gpu_document.h"
 
 namespace velollm::hardware::gpu_test {
 
 constexpr std::int64_t kGib = std::int64_t{1} << 30U;
-const KernelAnswers kKernel{.allowed_cpus = {0}, .arch = "x86_64", .release = "6.1.0-18-amd64"};
+const KernelAnswers kKernel = test::plain_kernel();
 
 system::System host(const std::string& name) {
-    return {.root = std::filesystem::path(VELOLLM_TESTS_DIR) / "hosts" / name, .env = {}};
-}
-
-/// What the hardware document says of GPUs.
-std::string gpus_json(const Hardware& machine) {
-    base::JsonWriter json(2);
-    json.begin_object().key("gpu");
-    if (machine.gpus.empty()) {
-        json.null();
-    } else {
-        report::write_original_gpu(json, machine.gpus.front());
-    }
-    json.key("gpus").begin_array();
-    int index = 0;
-    for (const Gpu& gpu : machine.gpus) report::write_gpu(json, gpu, index++);
-    json.end_array();
-    json.key("text").begin_array();
-    for (const Gpu& gpu : machine.gpus) json.value(report::gpu_text(gpu)).value(report::backends_text(gpu));
-    json.end_array();
-    report::write_warnings(json.key("warnings"), machine.warnings);
-    json.end_object();
-    return json.text() + "\n";
+    return test::recorded_host(name);
 }
 
 void approve_files(const std::string& name) {
-    test::approve(gpus_json(detect(host(name), kKernel)), "gpus/" + name + ".json");
+    test::approve(test::gpus_json(detect(host(name), kKernel)), "gpus/" + name + ".json");
 }
 
 void approve_with_nvml(const std::string& name, const char* scene) {
-    ::setenv("FAKE_NVML_SCENE", scene, 1);
-    system::System system = host(name);
-    system.env["VELOLLM_NVML"] = VELOLLM_FAKE_NVML;
-    system::SteadyClock clock;
-    test::approve(gpus_json(detect_with_libraries(system, kKernel, clock)), "gpus/" + name + "-nvml.json");
+    test::approve_with_library(name, "nvml", "VELOLLM_NVML", VELOLLM_FAKE_NVML, "FAKE_NVML_SCENE", scene);
 }
 
 TEST(GpuHosts, ApuWithALargeCarveOut) {
@@ -155,24 +130,28 @@ TEST(UsableMemory, OfAUnifiedMachineIsWhatItHasAvailable) {
 
 // What NVML's child wrote
 
+std::optional<LibraryAnswer> parse_nvml(const std::string& json, const std::string& kernel_driver = "") {
+    return parse_library_answer(json, kNvmlWords, kernel_driver);
+}
+
 TEST(NvmlAnswers, AreRefusedWhenTheyAreNone) {
     for (const char* none : {"", "{", "[]", "{}", "{\"init\": \"0\"}", "\xff"})
-        EXPECT_FALSE(parse_nvml_answer(none, "")) << none;
-    EXPECT_TRUE(parse_nvml_answer(R"({"init":0,"count":0,"gpus":[]})", ""));
+        EXPECT_FALSE(parse_nvml(none, "")) << none;
+    EXPECT_TRUE(parse_nvml(R"({"init":0,"count":0,"gpus":[]})", ""));
 }
 
 TEST(NvmlAnswers, NameBothVersionsOfAMismatch) {
-    const auto answer = parse_nvml_answer(R"({"init":18,"library":"12.565.57"})", "560.35.03");
+    const auto answer = parse_nvml(R"({"init":18,"library":"12.565.57"})", "560.35.03");
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->warnings.at(0).message,
               "NVIDIA's library 12.565.57 doesn't fit the loaded kernel driver 560.35.03.");
-    EXPECT_EQ(parse_nvml_answer(R"({"init":18})", "")->warnings.at(0).message,
+    EXPECT_EQ(parse_nvml(R"({"init":18})", "")->warnings.at(0).message,
               "NVIDIA's library doesn't fit the loaded kernel driver.");
 }
 
 TEST(NvmlAnswers, AreCutWhereTheBoundsAre) {
     const auto gpu = [](const std::string& fields) {
-        const auto answer = parse_nvml_answer(R"({"init":0,"count":1,"gpus":[{)" + fields + "}]}", "");
+        const auto answer = parse_nvml(R"({"init":0,"count":1,"gpus":[{)" + fields + "}]}", "");
         return answer->gpus.at(0);
     };
     EXPECT_EQ(gpu(R"("total":17592186044416,"free":17592186044416)").gpu.vram_used_bytes, 0);
@@ -189,8 +168,8 @@ TEST(NvmlAnswers, OnlyAKnownPartSharesMemoryAndALostCardDoesNot) {
     const auto merged = [](const std::string& name, const std::string& memory) {
         Hardware machine;
         machine.memory.total_bytes = 100 * kGib;
-        merge_nvml(*parse_nvml_answer(R"({"init":0,"count":1,"gpus":[{"name":")" + name + R"(",)" + memory + "}]}", ""),
-                   machine);
+        merge_library_answer(*parse_nvml(R"({"init":0,"count":1,"gpus":[{"name":")" + name + R"(",)" + memory + "}]}"),
+                             kNvmlWords, machine);
         return machine.gpus.at(0);
     };
     EXPECT_TRUE(merged("NVIDIA GB10", R"("memory_code":3)").integrated);
@@ -203,19 +182,35 @@ TEST(NvmlAnswers, OnlyAKnownPartSharesMemoryAndALostCardDoesNot) {
 
 // Whether a library is asked at all
 
-TEST(NvmlToAsk, OnlyWhereThereIsSomethingToAskAbout) {
+const VendorLibrary& library_of(const std::string& source) {
+    for (const VendorLibrary& library : vendor_libraries())
+        if (library.words->source == source) return library;
+    throw std::out_of_range(source);
+}
+
+std::string asked(const std::string& source, const system::System& system, const std::vector<Gpu>& gpus) {
+    const auto files = files_to_ask(library_of(source), system, gpus);
+    return files.empty() ? "" : files.front();
+}
+
+Gpu held_by(const std::string& driver) {
+    Gpu gpu;
+    gpu.driver = driver;
+    return gpu;
+}
+
+TEST(LibrariesToAsk, OnlyWhereThereIsSomethingToAskAbout) {
     system::System system = host("gpu-laptop-hybrid");
-    const auto ask = [&](const std::string& driver) {
-        Gpu gpu;
-        gpu.driver = driver;
-        return nvml_to_ask(system, {gpu});
-    };
-    EXPECT_EQ(ask("nvidia"), "libnvidia-ml.so.1");
-    EXPECT_EQ(ask("nouveau"), std::nullopt);
-    EXPECT_EQ(nvml_to_ask(system, {}), std::nullopt);
-    EXPECT_EQ(nvml_to_ask(host("gpu-nvidia-desktop"), {}), "libnvidia-ml.so.1");  // by /dev/nvidiactl
+    EXPECT_EQ(asked("nvml", system, {held_by("nvidia")}), "libnvidia-ml.so.1");
+    EXPECT_EQ(asked("nvml", system, {held_by("nouveau")}), "");
+    EXPECT_EQ(asked("nvml", system, {}), "");
+    EXPECT_EQ(asked("nvml", host("gpu-nvidia-desktop"), {}), "libnvidia-ml.so.1");  // by /dev/nvidiactl
+    for (const char* driver : {"i915", "xe"})
+        EXPECT_EQ(asked("level_zero", system, {held_by("amdgpu"), held_by(driver)}), "libze_loader.so.1");
+    EXPECT_EQ(asked("level_zero", system, {held_by("nvidia")}), "");
     system.env["VELOLLM_NVML"] = "/else/where.so";
-    EXPECT_EQ(nvml_to_ask(system, {}), "/else/where.so");
+    EXPECT_EQ(asked("nvml", system, {}), "/else/where.so");
+    EXPECT_EQ(asked("level_zero", system, {}), "");
 }
 
 }  // namespace velollm::hardware::gpu_test

@@ -66,6 +66,7 @@ const std::string kNothingElse =
     R"("arch":null,"compute_capability":null,)"
     R"("pcie":{"generation":null,"lanes":null,"max_generation":null,"max_lanes":null},)"
     R"("clocks":{"core_mhz":null,"max_core_mhz":null,"memory_mhz":null,"max_memory_mhz":null},"memory_bus_bits":null,)"
+    R"("memory_type":null,"bandwidth":{"theoretical_gbps":null,"basis":null},)"
     R"("power_limit_w":null,"ecc":null,"mig":null,"partitions":[],"backends":[])";
 
 TEST(HardwareJson, OriginalKeysFirstAndInTheirOrder) {
@@ -88,12 +89,12 @@ TEST(HardwareJson, OriginalKeysFirstAndInTheirOrder) {
     follows(R"({"index":0,"id":"pci:0000:03:00.0","name":"Navi 31","vendor":"Amd","kind":"discrete",)"
             R"("driver":{"name":"amdgpu","version":"6.1.0","cuda":null},)"
             R"("memory":{"dedicated_total_mb":24560,"dedicated_used_mb":560,"model":null,"shared_total_mb":null,)"
-            R"("shared_used_mb":null,"usable_mb":null,"usable_rule":null,"source":null},)" +
+            R"("shared_used_mb":null,"usable_mb":null,"usable_rule":null,"source":null,"used_source":null},)" +
             kNothingElse + "}");
     follows(R"({"index":1,"id":"pci:0000:00:02.0","name":"PCI 8086:4680","vendor":"Intel","kind":"integrated",)"
             R"("driver":{"name":null,"version":null,"cuda":null},"memory":{"dedicated_total_mb":null,)"
             R"("dedicated_used_mb":null,"model":null,"shared_total_mb":null,"shared_used_mb":null,"usable_mb":null,)"
-            R"("usable_rule":null,"source":null},)" +
+            R"("usable_rule":null,"source":null,"used_source":null},)" +
             kNothingElse + "}");
     follows(R"j("environment":{"kernel":"6.1.0","distro":"Debian GNU/Linux 12 (bookworm)",)j");
     follows(R"("warnings":[],"sources":{})");
