@@ -100,13 +100,13 @@ void merge_memory(Gpu& gpu, const LibraryGpu& told, const LibraryWords& words, H
     if (gpu.memory_source != words.source) gpu.memory_used_source = words.source;
 }
 
-bool is_named(const Gpu& gpu) {
-    return !gpu.name.empty() && !gpu.name.starts_with("PCI ");
+bool is_named(const Gpu& gpu, const LibraryWords& words) {
+    return !gpu.name.empty() && !gpu.name.starts_with("PCI ") && gpu.name != words.unnamed;
 }
 
 void merge_gpu(Gpu& gpu, const LibraryGpu& told, const LibraryWords& words, Hardware& hardware) {
     const Gpu& from = told.gpu;
-    if (!from.name.empty() && (!words.fills_gaps_only || !is_named(gpu))) gpu.name = from.name;
+    if (!from.name.empty() && (!words.fills_gaps_only || !is_named(gpu, words))) gpu.name = from.name;
     if (told.integrated == true && !gpu.vram_bytes) gpu.integrated = true;
     merge_memory(gpu, told, words, hardware);
     if (gpu.power_limit_w && from.power_limit_w)

@@ -8,6 +8,8 @@
 #include "hardware/level_zero_words.h"
 #include "hardware/nvml_ask.h"
 #include "hardware/nvml_words.h"
+#include "hardware/vulkan_ask.h"
+#include "hardware/vulkan_words.h"
 
 namespace velollm::hardware {
 namespace {
@@ -42,6 +44,21 @@ bool level_zero_missed(const system::System&, const Gpus& gpus) {
                        [](const Gpu& gpu) { return gpu.vendor == "Intel" && gpu.vram_bytes.value_or(0) > 0; });
 }
 
+constexpr std::array kVulkanFiles{"libvulkan.so.1"};
+
+/// A GPU that a driver holds and that has no name or memory yet; or WSL, which shows GPUs on no bus.
+bool vulkan_wanted(const system::System& system, const Gpus& gpus) {
+    if (gpus.empty()) return is_there(system, "/dev/dxg");
+    return std::any_of(gpus.begin(), gpus.end(), [](const Gpu& gpu) {
+        const bool remembered = gpu.vram_bytes || gpu.integrated || gpu.mig == true;
+        return !gpu.driver.empty() && (!remembered || gpu.name.starts_with("PCI "));
+    });
+}
+
+bool vulkan_missed(const system::System&, const Gpus&) {
+    return false;
+}
+
 const std::array kLibraries{
     VendorLibrary{.words = &kNvmlWords,
                   .variable = "VELOLLM_NVML",
@@ -56,6 +73,13 @@ const std::array kLibraries{
                   .ask = ask_level_zero,
                   .wanted = level_zero_wanted,
                   .missed = level_zero_missed},
+    VendorLibrary{.words = &kVulkanWords,
+                  .variable = "VELOLLM_VULKAN",
+                  .files = kVulkanFiles,
+                  .ask = ask_vulkan,
+                  .wanted = vulkan_wanted,
+                  .missed = vulkan_missed,
+                  .last_resort = true},
 };
 
 }  // namespace

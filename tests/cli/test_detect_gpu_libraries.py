@@ -161,6 +161,72 @@ class LevelZero(LibraryTest):
         self.assertIn("gpu-unreadable", self.codes(document))
 
 
+class Vulkan(LibraryTest):
+    def test_a_real_renderer_on_the_processor_is_no_gpu(self):
+        drivers = list(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))
+        if not drivers:
+            print("Mesa's lavapipe is not installed: the library of the tests stands for it alone", file=sys.stderr)
+            return
+        document, _ = self.run_detect(VELOLLM_VULKAN="libvulkan.so.1", VK_ICD_FILENAMES=str(drivers[0]))
+        self.assertEqual(self.known_by(document, "vulkan"), [])
+        self.assertEqual(self.codes(document), [])
+        done = self.velollm("detect", "--format", "text",
+                            env={"VELOLLM_VULKAN": "libvulkan.so.1", "VK_ICD_FILENAMES": str(drivers[0])})
+        self.assertRegex(done.out, r"Not a GPU +llvmpipe.*: software renderer")
+
+    FAKE = os.environ["VELOLLM_FAKE_VULKAN"]
+
+    def detect(self, scene, library=FAKE, **env):
+        return self.run_detect(VELOLLM_VULKAN=library, FAKE_VULKAN_SCENE=scene, **env)
+
+    def test_a_card_with_its_memory(self):
+        document, _ = self.detect("desktop")
+        self.assertEqual(document["warnings"], [])
+        gpu = document["gpus"][0]
+        self.assertEqual((gpu["id"], gpu["name"], gpu["vendor"]), ("pci:0000:01:00.0", "NVIDIA by Vulkan", "Nvidia"))
+        memory = gpu["memory"]
+        self.assertEqual((memory["dedicated_total_mb"], memory["dedicated_used_mb"], memory["source"]),
+                         (8192, 2048, "vulkan"))
+        self.check_schema(document, "desktop")
+
+    def test_without_extensions_address_and_use_are_unknown(self):
+        gpu = self.detect("bare")[0]["gpus"][0]
+        self.assertEqual((gpu["id"], gpu["memory"]["dedicated_total_mb"], gpu["memory"]["dedicated_used_mb"]),
+                         ("vulkan:0", 8192, None))
+
+    def test_an_integrated_one_shares_the_machines_memory(self):
+        gpu = self.detect("integrated")[0]["gpus"][0]
+        self.assertEqual((gpu["kind"], gpu["memory"]["dedicated_total_mb"]), ("integrated", None))
+
+    def test_a_renderer_on_the_processor_is_not_a_gpu(self):
+        document, _ = self.detect("software")
+        self.assertEqual((document["gpus"], document["warnings"]), ([], []))
+        done = self.velollm("detect", "--format", "text", env={"VELOLLM_VULKAN": self.FAKE,
+                                                               "FAKE_VULKAN_SCENE": "software"})
+        self.expect(done, 0)
+        self.assertRegex(done.out, r"Not a GPU +NVIDIA by Vulkan: software renderer")
+
+    def test_failures_and_lies_are_named(self):
+        self.the_warning(self.detect("hang")[0], "probe-timeout")
+        self.the_warning(self.detect("crash")[0], "probe-crashed")
+        self.the_warning(self.detect("no-driver")[0], "library-missing")
+        self.the_warning(self.detect("", BARE)[0], "library-unusable")
+        document, _ = self.detect("absurd")
+        message = self.the_warning(document, "values-impossible")
+        self.assertIn("memory", message)
+        self.assertIn("PCI address", message)
+        self.assertLess(len(self.detect("names")[0]["gpus"][0]["name"]), 200)
+        self.assertEqual(len(self.detect("many")[0]["gpus"]), 1)
+
+    def test_it_is_asked_after_the_others(self):
+        document, _ = self.detect("desktop", VELOLLM_LEVEL_ZERO=os.environ["VELOLLM_FAKE_LEVEL_ZERO"],
+                                  FAKE_LEVEL_ZERO_SCENE="desktop")
+        self.assertEqual([gpu["id"] for gpu in document["gpus"]], ["pci:0000:03:00.0", "pci:0000:01:00.0"])
+        document, _ = self.detect("desktop", VELOLLM_LEVEL_ZERO=os.environ["VELOLLM_FAKE_LEVEL_ZERO"],
+                                  FAKE_LEVEL_ZERO_SCENE="hang-init")
+        self.assertEqual((document["gpus"], self.codes(document)), ([], ["probe-timeout"]))  # no time is left
+
+
 class Together(LibraryTest):
     def test_all_hang_within_one_limit(self):
         document, seconds = self.run_detect(

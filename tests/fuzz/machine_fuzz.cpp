@@ -10,6 +10,7 @@
 #include "hardware/memory.h"
 #include "hardware/memory_modules.h"
 #include "hardware/nvml_words.h"
+#include "hardware/vulkan_words.h"
 
 namespace {
 
@@ -66,7 +67,7 @@ void read_library(std::string_view text, const LibraryWords& words) {
         require(gpu.vram_bytes.value_or(0) >= 0 && gpu.vram_used_bytes.value_or(0) >= 0, "memory isn't negative");
 }
 
-constexpr std::array<void (*)(std::string_view), 10> kReaders{
+constexpr std::array<void (*)(std::string_view), 11> kReaders{
     read_cpus,
     read_limits,
     read_memory_texts,
@@ -77,6 +78,7 @@ constexpr std::array<void (*)(std::string_view), 10> kReaders{
     [](std::string_view text) { check_modules(parse_smbios_modules(text)); },
     [](std::string_view text) { read_library(text, kNvmlWords); },
     [](std::string_view text) { read_library(text, kLevelZeroWords); },
+    [](std::string_view text) { read_library(text, kVulkanWords); },
 };
 
 }  // namespace

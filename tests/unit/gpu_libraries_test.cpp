@@ -12,10 +12,16 @@
 #include "hardware/level_zero_abi.h"
 #include "hardware/level_zero_words.h"
 #include "hardware/library_answer.h"
+#include "hardware/loaded_library.h"
+#include "hardware/vulkan_abi.h"
+#include "hardware/vulkan_words.h"
 #include "support/gpu_document.h"
 
 #if __has_include(<level_zero/zes_api.h>)
 #include <level_zero/zes_api.h>
+#endif
+#if __has_include(<vulkan/vulkan_core.h>)
+#include <vulkan/vulkan_core.h>
 #endif
 
 namespace velollm::hardware::gpu_libraries_test {
@@ -76,6 +82,27 @@ static_assert(level_zero::kDeviceMemory == ZES_MEM_LOC_DEVICE);
 static_assert(level_zero::kMemoryFrequency == ZES_FREQ_DOMAIN_MEMORY);
 static_assert(level_zero::kSustainedLevel == ZES_POWER_LEVEL_SUSTAINED);
 static_assert(level_zero::kPowerUnit == ZES_LIMIT_UNIT_POWER);
+#endif
+
+#if __has_include(<vulkan/vulkan_core.h>)
+static_assert(sizeof(vulkan::Application) == sizeof(VkApplicationInfo));
+static_assert(sizeof(vulkan::InstanceCreate) == sizeof(VkInstanceCreateInfo));
+static_assert(sizeof(vulkan::MemoryProperties2) == sizeof(VkPhysicalDeviceMemoryProperties2));
+static_assert(sizeof(vulkan::MemoryBudget) == sizeof(VkPhysicalDeviceMemoryBudgetPropertiesEXT));
+static_assert(sizeof(vulkan::PciBusInfo) == sizeof(VkPhysicalDevicePCIBusInfoPropertiesEXT));
+static_assert(sizeof(vulkan::Extension) == sizeof(VkExtensionProperties));
+static_assert(sizeof(vulkan::Heap) == sizeof(VkMemoryHeap));
+static_assert(sizeof(Roomy<vulkan::Properties2>) >= sizeof(VkPhysicalDeviceProperties2));
+static_assert(offsetof(vulkan::Properties2, name) ==
+              offsetof(VkPhysicalDeviceProperties2, properties) + offsetof(VkPhysicalDeviceProperties, deviceName));
+static_assert(offsetof(vulkan::MemoryProperties2, heaps) ==
+              offsetof(VkPhysicalDeviceMemoryProperties2, memoryProperties) +
+                  offsetof(VkPhysicalDeviceMemoryProperties, memoryHeaps));
+static_assert(int{vulkan::kProperties2} == int{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PROPERTIES_2});
+static_assert(int{vulkan::kMemoryProperties2} == int{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_PROPERTIES_2});
+static_assert(int{vulkan::kPciBusInfo} == int{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_PCI_BUS_INFO_PROPERTIES_EXT});
+static_assert(int{vulkan::kMemoryBudget} == int{VK_STRUCTURE_TYPE_PHYSICAL_DEVICE_MEMORY_BUDGET_PROPERTIES_EXT});
+static_assert(vulkan::kVersion11 == VK_API_VERSION_1_1);
 #endif
 
 // Machines with their library
@@ -196,6 +223,43 @@ TEST(LibraryAnswers, UsedMayBeToldInPlaceOfFree) {
     EXPECT_EQ(used(R"("total":100,"used":100)").gpu.vram_used_bytes, 100);
     EXPECT_EQ(used(R"("total":100,"used":101)").gpu.vram_used_bytes, std::nullopt);
     EXPECT_EQ(used(R"("total":100,"used":101)").refused, (std::vector<std::string>{"used memory"}));
+}
+
+// Vulkan fills gaps only
+
+Hardware merged_vulkan(Hardware machine, const std::string& gpu) {
+    const auto answer = parse_library_answer(R"({"init":0,"count":1,"gpus":[{)" + gpu + "}]}", kVulkanWords);
+    merge_library_answer(*answer, kVulkanWords, machine);
+    return machine;
+}
+
+TEST(VulkanAnswers, NameOnlyWhatHasNoName) {
+    const std::string told = kAddress + R"("name":"by Vulkan","vendor_id":32902)";
+    EXPECT_EQ(merged_vulkan(machine_with(card()), told).gpus[0].name, "by Vulkan");
+    Gpu named = card();
+    named.name = "Arc";
+    EXPECT_EQ(merged_vulkan(machine_with(named), told).gpus[0].name, "Arc");
+}
+
+TEST(VulkanAnswers, WithoutAnAddressMeanTheOnlyGpuOfTheirVendor) {
+    const std::string told = R"("name":"by Vulkan","vendor_id":32902)";
+    const auto names = [&](std::vector<Gpu> gpus) {
+        Hardware machine;
+        machine.gpus = std::move(gpus);
+        std::string all;
+        for (const Gpu& gpu : merged_vulkan(machine, told).gpus) all += gpu.name + ";";
+        return all;
+    };
+    EXPECT_EQ(names({card()}), "by Vulkan;");
+    EXPECT_EQ(names({card(), card()}), "PCI 8086:56a0;PCI 8086:56a0;");  // it may be either
+    EXPECT_EQ(names({}), "by Vulkan;");
+}
+
+TEST(VulkanAnswers, RenderersOnTheProcessorAreNoGpus) {
+    const Hardware machine = merged_vulkan({}, R"("name":"llvmpipe","vendor_id":65541,"software":1)");
+    EXPECT_TRUE(machine.gpus.empty());
+    EXPECT_TRUE(machine.warnings.empty());
+    EXPECT_EQ(machine.skipped_displays, (std::vector<std::string>{"llvmpipe: software renderer"}));
 }
 
 // Bandwidth

@@ -208,6 +208,16 @@ TEST(LibrariesToAsk, OnlyWhereThereIsSomethingToAskAbout) {
     for (const char* driver : {"i915", "xe"})
         EXPECT_EQ(asked("level_zero", system, {held_by("amdgpu"), held_by(driver)}), "libze_loader.so.1");
     EXPECT_EQ(asked("level_zero", system, {held_by("nvidia")}), "");
+    Gpu complete = held_by("nouveau");
+    complete.name = "GeForce";
+    EXPECT_EQ(asked("vulkan", system, {complete}), "libvulkan.so.1");  // it lacks memory
+    complete.vram_bytes = 1;
+    EXPECT_EQ(asked("vulkan", system, {complete}), "");
+    complete.name = "PCI 10de:1234";
+    EXPECT_EQ(asked("vulkan", system, {complete}), "libvulkan.so.1");
+    complete.driver.clear();
+    EXPECT_EQ(asked("vulkan", system, {complete}), "");  // nobody could use it
+    EXPECT_EQ(asked("vulkan", system, {}), "");
     system.env["VELOLLM_NVML"] = "/else/where.so";
     EXPECT_EQ(asked("nvml", system, {}), "/else/where.so");
     EXPECT_EQ(asked("level_zero", system, {}), "");
