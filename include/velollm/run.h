@@ -64,6 +64,30 @@ struct Hiccups {
     std::vector<Hiccup> longest;  ///< at most 16, longest first
 };
 
+/// A value that was read several times during a run.
+struct Gauge {
+    double min = 0.0;
+    double mean = 0.0;
+    double max = 0.0;
+};
+
+/// From a counter, never from power times time.
+struct Energy {
+    double joules = 0.0;
+    double error_joules = 0.0;  ///< either way, since the counter is brought up to date from time to time only
+};
+
+/// A GPU beside a run. Absent: its driver doesn't tell.
+struct GpuReport {
+    std::string id;  ///< as in the hardware document
+    std::optional<Gauge> busy_percent;
+    std::optional<Gauge> watts;
+    std::optional<Gauge> celsius;
+    std::optional<Gauge> core_mhz;
+    std::optional<Energy> energy;
+    std::optional<double> slowed_share;  ///< of the readings: clock held down for heat or by a power brake
+};
+
 /// What the machine did beside a run, from its own counters. Absent: this system doesn't tell.
 struct HostReport {
     Ns span{};
@@ -82,6 +106,9 @@ struct HostReport {
     std::optional<Ns> quota_throttled;                ///< the engine's cgroup was stopped for its CPU quota
     std::optional<double> clock_first_mhz;            ///< median over the first third of the run
     std::optional<double> clock_last_mhz;             ///< and the last
+    std::optional<Energy> cpu_energy;                 ///< of all packages
+    std::optional<Gauge> cpu_celsius;
+    std::vector<GpuReport> gpus;  ///< those whose driver has sensors
     Hiccups hiccups;
 };
 

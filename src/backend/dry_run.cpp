@@ -77,7 +77,7 @@ std::string account(llama_model* model, const MemorySettings& settings) {
 
 /// The child's part: a failed file is one line, else there are lines for each of the settings.
 void account_for(const std::filesystem::path& file, std::int64_t gpu_layers, std::span<const MemorySettings> settings,
-                 const system::Write& write) {
+                 const system::ChildQuestion::Write& write) {
     ggml_set_abort_callback([](const char*) { std::_Exit(1); });
     start_llama_once();
     llama_errors().clear();
@@ -139,18 +139,19 @@ std::vector<Answer> dry_run(const std::filesystem::path& file, std::int64_t gpu_
                             const std::vector<MemorySettings>& settings) {
     constexpr auto kLongest = std::chrono::seconds(30);
     constexpr std::size_t kMostBytes = std::size_t{1} << 20U;
+    system::SteadyClock clock;
     std::vector<Answer> answers;
     while (answers.size() < settings.size()) {
         const auto left = std::span(settings).subspan(answers.size());
-        const auto answer = system::ask_child(
-            [&](const system::Write& write) { account_for(file, gpu_layers, left, write); }, kLongest, kMostBytes);
+        auto question = system::ChildQuestion::ask_in_pieces(
+            [&](const system::ChildQuestion::Write& write) { account_for(file, gpu_layers, left, write); });
         std::vector<Answer> got;
-        if (answer) got = answers_of(answer->text);
+        if (question) got = answers_of(question->answer(clock, clock.now() + kLongest, kMostBytes).text);
         got.resize(std::min(got.size(), left.size()), refused(""));
         const bool all = got.size() == left.size();
         std::move(got.begin(), got.end(), std::back_inserter(answers));
-        if (!answer) {
-            answers.resize(settings.size(), answer.error());
+        if (!question) {
+            answers.resize(settings.size(), question.error());
         } else if (!all) {
             answers.push_back(refused("it stops with an error of its own"));
         }

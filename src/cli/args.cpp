@@ -209,6 +209,15 @@ void add_detect(Parser& parser) {
     CLI::App& command =
         *(parser.detect = parser.app.add_subcommand("detect", "Show the hardware and what limits its use"));
     command.footer("Example: velollm detect > hardware.json");
+    command.add_flag("--bandwidth", parser.detect_args.bandwidth,
+                     "Measure memory bandwidth and peak arithmetic too: one to three seconds on all usable threads");
+    command
+        .add_option("--engine", parser.detect_args.engine,
+                    "Ask an engine what it finds here and would do by itself: ollama or llamacpp")
+        ->type_name("NAME")
+        ->check(CLI::IsMember({"ollama", "llamacpp"}));
+    command.add_flag("--timings", parser.detect_args.timings, "Show how long each part of detection took")
+        ->group("Output");
     command.add_flag("--json", parser.detect_args.json, "Print JSON also on a terminal")->group("Output");
     add_output(command, parser, parser.detect_args.out, {"text", "json"});
 }

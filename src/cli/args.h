@@ -44,6 +44,9 @@ struct BenchmarkArgs {
 struct DetectArgs {
     OutputArgs out;
     bool json = false;
+    bool bandwidth = false;  ///< measure memory and arithmetic as well
+    bool timings = false;
+    std::string engine;  ///< "ollama", "llamacpp": compare with what it sees; empty: ask none
 };
 
 struct SelfTestArgs {

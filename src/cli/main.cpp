@@ -1,18 +1,24 @@
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <string>
+#include <system_error>
 #include <variant>
 #include <vector>
 
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "hardware/gpu_watch.h"
 
 namespace {
 
 using namespace velollm;
 
 int run(std::vector<std::string> words) {
-    const system::System system = system::this_system();
+    system::System system = system::this_system();
+    if (words == std::vector<std::string>{hardware::kGpuWatchWord}) return hardware::watch_gpus(system);
+    std::error_code error;
+    system.gpu_watcher = std::filesystem::read_symlink("/proc/self/exe", error);
     const cli::Arguments arguments = cli::parse_arguments(std::move(words), system);
     if (const auto* printed = std::get_if<cli::Printed>(&arguments)) {
         std::fputs(printed->text.c_str(), printed->to_stderr ? stderr : stdout);

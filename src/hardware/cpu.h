@@ -7,12 +7,10 @@
 #include <string_view>
 #include <vector>
 
+#include "hardware/core_kinds.h"
 #include "system/system.h"
 
 namespace velollm::hardware {
-
-/// Kernel CPU numbers, ascending, without repeats.
-using CpuList = std::vector<int>;
 
 /// The kernel's list format, "0-3,8,10-11". Empty when any piece isn't a number or a range, or beyond 65,535: half a
 /// list would be a wrong count.
@@ -22,11 +20,14 @@ CpuList parse_cpu_list(std::string_view text);
 struct CpuInfo {
     struct Processor {
         int cpu = -1;
-        int socket = -1;  ///< "physical id"
-        int core = -1;    ///< "core id", unique only within its socket
+        int socket = -1;       ///< "physical id"
+        int core = -1;         ///< "core id", unique only within its socket
+        int implementer = -1;  ///< "CPU implementer" (ARM)
+        int part = -1;         ///< "CPU part" (ARM), unique only for its implementer
     };
     std::string model;
-    std::string flags;  ///< "flags" (x86) or "Features" (ARM) of the first processor
+    std::string vendor;  ///< "vendor_id"
+    std::string flags;   ///< "flags" (x86) or "Features" (ARM) of the first processor
     std::optional<double> mhz;
     std::vector<Processor> processors;
 };
@@ -40,12 +41,19 @@ struct CpuTopology {
     CpuList online;
     std::vector<CpuList> cores;  ///< online CPUs of each physical core
     int sockets = 1;
+    bool from_sysfs = false;  ///< cores are the kernel's groups, not guessed from cpuinfo
 };
 /// From sysfs, else from cpuinfo, else one core for each of `allowed_cpus`.
 CpuTopology read_topology(const system::System& system, const CpuInfo& info, const CpuList& allowed_cpus);
 
-/// `allowed_cpus`: sched_getaffinity of this process, empty when unknown; `quota_cpus`: see read_cpu_quota().
-Cpu read_cpu(const system::System& system, const std::string& arch, const CpuList& allowed_cpus,
-             std::optional<double> quota_cpus);
+/// What is set from outside for the use of the processor.
+struct CpuBounds {
+    CpuList allowed;                   ///< sched_getaffinity of this process; empty: unknown
+    std::optional<double> quota_cpus;  ///< see read_cpu_quota()
+    CpuList cpuset;                    ///< CPUs of its cgroup, see read_cpuset(); empty: unknown
+};
+/// `sources`: where each fact came from is added.
+Cpu read_cpu(const system::System& system, const std::string& arch, const CpuBounds& bounds,
+             std::vector<FactSource>& sources);
 
 }  // namespace velollm::hardware

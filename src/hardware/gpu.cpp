@@ -10,6 +10,7 @@
 
 #include "base/text.h"
 #include "hardware/files.h"
+#include "hardware/gpu_files.h"
 
 namespace velollm::hardware {
 namespace {
@@ -53,22 +54,6 @@ struct Device {
     std::string driver;
 };
 
-/// Names in a folder, sorted; none when it isn't there.
-std::vector<std::string> entries(const system::System& system, std::string_view folder) {
-    std::vector<std::string> names;
-    std::error_code error;
-    fs::directory_iterator it(under_root(system, folder), error);
-    for (; !error && it != fs::directory_iterator(); it.increment(error))
-        names.push_back(it->path().filename().string());
-    std::sort(names.begin(), names.end());
-    return names;
-}
-
-bool exists(const system::System& system, const std::string& path) {
-    std::error_code error;
-    return fs::exists(under_root(system, path), error);
-}
-
 /// A display controller (PCI class 03), or a processing accelerator (class 12) that a GPU's driver holds: the same
 /// class holds NPUs. Function 1 and up of subclass 80 is the second head of an old card.
 bool is_gpu_class(std::uint32_t class_code, std::string_view address, std::string_view driver) {
@@ -96,53 +81,51 @@ std::optional<Device> read_device(const system::System& system, const std::strin
     return device;
 }
 
-std::string vendor_name(std::uint32_t vendor) {
-    switch (vendor) {
-        case kNvidia: return "Nvidia";
-        case kAmd: return "Amd";
-        case kIntel: return "Intel";
-        case kApple: return "Apple";
-        default: return "Unknown";
-    }
-}
-
-std::optional<std::int64_t> read_bytes(const system::System& system, const std::string& path) {
-    const auto bytes = base::parse_int(read_word(system, path));
-    return bytes && *bytes >= 0 ? bytes : std::nullopt;
-}
-
 /// Intel names dedicated memory per tile (xe) or in the DRM folder (i915); integrated parts have neither file.
 std::optional<std::int64_t> read_intel_vram(const system::System& system, const std::string& folder) {
     std::optional<std::int64_t> sum;
     for (int tile = 0;; ++tile) {
-        const auto bytes = read_bytes(system, fmt::format("{}/tile{}/physical_vram_size_bytes", folder, tile));
+        const auto bytes = read_byte_count(system, fmt::format("{}/tile{}/physical_vram_size_bytes", folder, tile));
         std::int64_t next = 0;
         if (!bytes || __builtin_add_overflow(sum.value_or(0), *bytes, &next)) break;
         sum = next;
     }
     if (sum) return sum;
-    for (const std::string& card : entries(system, folder + "/drm"))
-        if (const auto bytes = read_bytes(system, fmt::format("{}/drm/{}/lmem_total_bytes", folder, card)))
+    for (const std::string& card : folder_entries(system, folder + "/drm"))
+        if (const auto bytes = read_byte_count(system, fmt::format("{}/drm/{}/lmem_total_bytes", folder, card)))
             return bytes;
     return std::nullopt;
 }
 
 /// Only AMD's integrated GPUs measure the north bridge's voltage, and they always do.
 bool amd_integrated(const system::System& system, const std::string& folder) {
-    for (const std::string& monitor : entries(system, folder + "/hwmon"))
-        if (exists(system, fmt::format("{}/hwmon/{}/in1_input", folder, monitor))) return true;
+    for (const std::string& monitor : folder_entries(system, folder + "/hwmon"))
+        if (is_there(system, fmt::format("{}/hwmon/{}/in1_input", folder, monitor))) return true;
     return false;
 }
 
 void read_memory_of(const system::System& system, const Device& device, Gpu& gpu) {
     if (device.vendor == kAmd) {
-        gpu.vram_bytes = read_bytes(system, device.folder + "/mem_info_vram_total");
-        gpu.vram_used_bytes = read_bytes(system, device.folder + "/mem_info_vram_used");
+        gpu.vram_bytes = read_byte_count(system, device.folder + "/mem_info_vram_total");
+        gpu.vram_used_bytes = read_byte_count(system, device.folder + "/mem_info_vram_used");
+        gpu.shared_bytes = read_byte_count(system, device.folder + "/mem_info_gtt_total");
+        gpu.shared_used_bytes = read_byte_count(system, device.folder + "/mem_info_gtt_used");
         gpu.integrated = amd_integrated(system, device.folder);
     }
     if (device.vendor == kIntel) {
         gpu.vram_bytes = read_intel_vram(system, device.folder);
         gpu.integrated = !gpu.vram_bytes && device.address == "0000:00:02.0";  // where every integrated one sits
+    }
+    if (gpu.vram_bytes) gpu.memory_source = "sysfs";
+}
+
+void add_kfd(const std::vector<KfdNode>& nodes, Gpu& gpu) {
+    for (const KfdNode& node : nodes) {
+        if (node.pci_address != gpu.pci_address) continue;
+        gpu.arch = node.arch;
+        if (gpu.vram_bytes || !node.vram_bytes) continue;
+        gpu.vram_bytes = node.vram_bytes;
+        gpu.memory_source = "kfd";
     }
 }
 
@@ -186,6 +169,16 @@ std::string read_driver_version(const system::System& system, const std::string&
 }
 
 }  // namespace
+
+std::string vendor_name(std::uint32_t vendor) {
+    switch (vendor) {
+        case kNvidia: return "Nvidia";
+        case kAmd: return "Amd";
+        case kIntel: return "Intel";
+        case kApple: return "Apple";
+        default: return "Unknown";
+    }
+}
 
 std::optional<std::uint32_t> parse_hex(std::string_view text) {
     if (text.starts_with("0x")) text.remove_prefix(2);
@@ -239,7 +232,8 @@ std::string_view skip_reason(std::uint32_t vendor, std::uint32_t device, std::st
 Displays read_displays(const system::System& system, const std::string& kernel) {
     Displays displays;
     PciDatabases databases(system);
-    for (const std::string& address : entries(system, kPciFolder)) {
+    const std::vector<KfdNode> kfd = read_kfd(system);
+    for (const std::string& address : folder_entries(system, kPciFolder)) {
         const auto device = read_device(system, address);
         if (!device) continue;
         if (const auto reason = skip_reason(device->vendor, device->device, device->driver); !reason.empty()) {
@@ -253,6 +247,9 @@ Displays read_displays(const system::System& system, const std::string& kernel) 
         gpu.driver = device->driver;
         gpu.driver_version = read_driver_version(system, device->driver, kernel);
         read_memory_of(system, *device, gpu);
+        if (device->vendor == kAmd) add_kfd(kfd, gpu);
+        if (!gpu.integrated) gpu.pcie = read_link(system, address);
+        gpu.power_limit_w = read_power_cap(system, device->folder);
         displays.gpus.push_back(std::move(gpu));
     }
     std::stable_partition(displays.gpus.begin(), displays.gpus.end(), [](const Gpu& gpu) { return !gpu.integrated; });

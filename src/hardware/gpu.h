@@ -15,6 +15,9 @@ namespace velollm::hardware {
 /// "0x10de" or "10de" as a number; nothing for anything else.
 std::optional<std::uint32_t> parse_hex(std::string_view text);
 
+/// "Nvidia" for the PCI vendor 10de, and so on; "Unknown" for any that makes no GPUs.
+std::string vendor_name(std::uint32_t vendor);
+
 /// The device's name in the pci.ids database (https://pci-ids.ucw.cz), verbatim.
 std::optional<std::string> pci_name(std::string_view pci_ids, std::uint32_t vendor, std::uint32_t device);
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/text.h"
+#include "hardware/cpu.h"
 #include "hardware/files.h"
 
 namespace velollm::hardware {
@@ -128,6 +129,17 @@ std::int64_t read_room(const system::System& system, const std::string& folder, 
     return limit_bytes - std::min(limit_bytes, used);
 }
 
+std::string cgroup_version(std::string_view mountinfo) {
+    bool v1 = false;
+    bool v2 = false;
+    for (const std::string_view line : base::split(mountinfo, '\n')) {
+        const auto mount = parse_mount(line);
+        v1 = v1 || (mount && mount->type == "cgroup");
+        v2 = v2 || (mount && mount->type == "cgroup2");
+    }
+    return v1 && v2 ? "hybrid" : v1 ? "v1" : v2 ? "v2" : "";
+}
+
 std::string cores_text(int cores) {
     return fmt::format("{} physical core{}", cores, cores == 1 ? "" : "s");
 }
@@ -155,7 +167,8 @@ CgroupChain cgroup_chain(std::string_view self_cgroup, std::string_view mountinf
 Cgroups read_cgroups(const system::System& system) {
     const std::string self_cgroup = read_text(system, "/proc/self/cgroup");
     const std::string mountinfo = read_text(system, "/proc/self/mountinfo");
-    return {cgroup_chain(self_cgroup, mountinfo, "cpu"), cgroup_chain(self_cgroup, mountinfo, "memory")};
+    return {cgroup_chain(self_cgroup, mountinfo, "cpu"), cgroup_chain(self_cgroup, mountinfo, "memory"),
+            cgroup_chain(self_cgroup, mountinfo, "cpuset"), cgroup_version(mountinfo)};
 }
 
 std::optional<double> parse_cfs_quota(std::string_view quota_us, std::string_view period_us) {
@@ -194,6 +207,26 @@ std::optional<MemoryLimit> read_memory_limit(const system::System& system, const
     return tightest;
 }
 
+CpuList read_cpuset(const system::System& system, const CgroupChain& cpuset) {
+    for (const std::string& folder : cpuset.folders) {
+        for (const std::string_view name : {"/cpuset.cpus.effective", "/cpuset.effective_cpus", "/cpuset.cpus"}) {
+            CpuList cpus = parse_cpu_list(read_text(system, folder + std::string(name)));
+            if (!cpus.empty()) return cpus;
+        }
+    }
+    return {};
+}
+
+std::optional<std::int64_t> read_swap_limit(const system::System& system, const CgroupChain& memory) {
+    if (!memory.v2) return std::nullopt;
+    std::optional<std::int64_t> smallest;
+    for (const std::string& folder : memory.folders) {
+        const auto limit = base::parse_int(read_word(system, folder + "/memory.swap.max"));  // "max", or 0: no swap
+        if (limit && *limit >= 0) smallest = std::min(*limit, smallest.value_or(*limit));
+    }
+    return smallest;
+}
+
 UsableThreads usable_threads(const ThreadFacts& facts) {
     UsableThreads usable;
     usable.online_cpus = facts.online_cpus;
@@ -201,15 +234,30 @@ UsableThreads usable_threads(const ThreadFacts& facts) {
     usable.affinity_cpus = facts.allowed_cpus;
     usable.quota_cpus = facts.quota_cpus;
 
-    usable.count = std::max(1, std::min(facts.allowed_cpus, facts.allowed_cores));
+    const bool hybrid = facts.fast_cores > 0 && facts.fast_cores < facts.physical_cores;
+    const bool fast_only = hybrid && facts.allowed_fast_cores > 0;
+    const int cores = fast_only ? facts.allowed_fast_cores : facts.allowed_cores;
+    usable.count = std::max(1, std::min(facts.allowed_cpus, cores));
+    const bool all_allowed =
+        facts.allowed_cores == facts.physical_cores || (fast_only && facts.allowed_fast_cores == facts.fast_cores);
     if (facts.quota_cpus && *facts.quota_cpus < usable.count) {
         usable.count = std::max(1, static_cast<int>(std::floor(*facts.quota_cpus)));
+        usable.limit = "quota";
         usable.reason = fmt::format("cgroup quota {:.2f} CPUs", *facts.quota_cpus);
-    } else if (facts.allowed_cores == facts.physical_cores) {
+    } else if (all_allowed && fast_only) {
+        usable.limit = "performance_cores";
+        usable.reason = fmt::format("{} performance core{} of {}", usable.count, usable.count == 1 ? "" : "s",
+                                    cores_text(facts.physical_cores));
+    } else if (all_allowed) {
+        usable.limit = "cores";
         usable.reason = cores_text(facts.physical_cores);
     } else {
-        usable.reason = fmt::format("affinity to {} of {} CPUs", facts.allowed_cpus, facts.online_cpus);
-        if (facts.allowed_cores < facts.allowed_cpus)
+        usable.limit = facts.cpuset ? "cpuset" : "affinity";
+        usable.reason = fmt::format("{} {} of {} CPUs", facts.cpuset ? "cgroup cpuset of" : "affinity to",
+                                    facts.allowed_cpus, facts.online_cpus);
+        if (fast_only && cores < facts.allowed_cpus)
+            usable.reason += fmt::format(", {} performance core{}", cores, cores == 1 ? "" : "s");
+        else if (facts.allowed_cores < facts.allowed_cpus)
             usable.reason += fmt::format(", {}", cores_text(facts.allowed_cores));
     }
     return usable;

@@ -124,15 +124,18 @@ EnginePlace find_engine(const system::System& system, std::optional<int> root, b
     return place;
 }
 
-MachineSample read_gauges(const system::System& system, const EnginePlace& engine, TimePoint now) {
+MachineSample read_gauges(const system::System& system, const EnginePlace& engine, const SensorPlaces& sensors,
+                          TimePoint now) {
     MachineSample sample{.at = now};
     if (!engine.processes.empty()) sample.engine = process_use(system, engine.processes);
     sample.mhz = current_mhz(system);
+    sample.sensors = read_sensors(system, sensors);
     return sample;
 }
 
-MachineSample read_sample(const system::System& system, const EnginePlace& engine, TimePoint now) {
-    MachineSample sample = read_gauges(system, engine, now);
+MachineSample read_sample(const system::System& system, const EnginePlace& engine, const SensorPlaces& sensors,
+                          TimePoint now) {
+    MachineSample sample = read_gauges(system, engine, sensors, now);
     sample.time = system::machine_time(system);
     sample.own_cpu = system::process_cpu_time();
     sample.waiting_cpu = parse_pressure(read_text(system, "/proc/pressure/cpu"));
@@ -144,7 +147,8 @@ MachineSample read_sample(const system::System& system, const EnginePlace& engin
     return sample;
 }
 
-HostReport host_report(const std::vector<MachineSample>& samples, const EnginePlace& engine) {
+HostReport host_report(const std::vector<MachineSample>& samples, const EnginePlace& engine,
+                       const SensorPlaces& sensors) {
     HostReport report{.samples = static_cast<std::int64_t>(samples.size())};
     if (samples.size() < 2) return report;
     const MachineSample& first = samples.front();
@@ -166,6 +170,9 @@ HostReport host_report(const std::vector<MachineSample>& samples, const EnginePl
             report.engine_memory_bytes =
                 std::max(report.engine_memory_bytes.value_or(0), sample.engine->resident_bytes);
     add_clocks(samples, report);
+    std::vector<SensorSample> sensed;
+    for (const MachineSample& sample : samples) sensed.push_back(sample.sensors);
+    report_sensors(sensed, sensors, report.span, report);
     return report;
 }
 
@@ -174,8 +181,8 @@ Power read_power(const system::System& system) {
     const std::string cpufreq = "/sys/devices/system/cpu/cpu0/cpufreq/";
     const std::string driver = read_word(system, cpufreq + "scaling_driver");
     // With intel_pstate and amd-pstate-epp "powersave" is the usual governor, and as fast as it needs to be.
-    power.powersave =
-        read_word(system, cpufreq + "scaling_governor") == "powersave" && driver.find("pstate") == std::string::npos;
+    power.powersave = read_word(system, cpufreq + "scaling_governor") == "powersave" && !driver.empty() &&
+                      driver.find("pstate") == std::string::npos;
     bool mains = false;
     bool discharging = false;
     std::error_code error;
@@ -194,9 +201,12 @@ Power read_power(const system::System& system) {
 HostWatch::HostWatch(const system::System& system, EnginePlace engine, Ns nap)
     : system_(system),
       engine_(engine),
-      samples_{read_sample(system, engine, system::SteadyClock().now())},
+      sensors_(find_sensors(system)),
+      samples_{read_sample(system, engine, sensors_, system::SteadyClock().now())},
+      gpus_(GpuWatch::start(system)),
       hiccups_(nap),
-      thread_(kPeriod, [this](TimePoint) { keep(read_gauges(system_, engine_, system::SteadyClock().now())); }) {}
+      thread_(kPeriod,
+              [this](TimePoint) { keep(read_gauges(system_, engine_, sensors_, system::SteadyClock().now())); }) {}
 
 void HostWatch::keep(MachineSample sample) {
     const std::lock_guard lock(mutex_);
@@ -204,11 +214,13 @@ void HostWatch::keep(MachineSample sample) {
 }
 
 HostReport HostWatch::report() {
-    const MachineSample last = read_sample(system_, engine_, system::SteadyClock().now());
+    const MachineSample last = read_sample(system_, engine_, sensors_, system::SteadyClock().now());
     const std::lock_guard lock(mutex_);
     samples_.push_back(last);
-    HostReport report = host_report(samples_, engine_);
+    HostReport report = host_report(samples_, engine_, sensors_);
     report.hiccups = hiccups_.report();
+    if (gpus_)
+        for (GpuReport& gpu : gpus_->report()) report.gpus.push_back(std::move(gpu));
     return report;
 }
 

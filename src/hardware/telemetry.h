@@ -10,6 +10,8 @@
 #include <vector>
 
 #include "hardware/engine_process.h"
+#include "hardware/gpu_watch.h"
+#include "hardware/sensors.h"
 #include "system/system.h"
 #include "system/watch_thread.h"
 
@@ -28,6 +30,7 @@ struct MachineSample {
     std::optional<std::int64_t> throttle_events;
     std::optional<Ns> quota_throttled;
     std::optional<double> mhz;  ///< median over the CPUs
+    SensorSample sensors;
 };
 
 /// "some avg10=0.00 avg60=0.00 avg300=0.00 total=123" of a file in /proc/pressure: the total.
@@ -45,13 +48,16 @@ struct EnginePlace {
 /// known.
 EnginePlace find_engine(const system::System& system, std::optional<int> root, bool in_this_process);
 
-MachineSample read_sample(const system::System& system, const EnginePlace& engine, TimePoint now);
-/// Only what has a course between the first and the last sample: the engine's memory and the clock. All else counts up,
-/// and reading it costs several times as much.
-MachineSample read_gauges(const system::System& system, const EnginePlace& engine, TimePoint now);
+MachineSample read_sample(const system::System& system, const EnginePlace& engine, const SensorPlaces& sensors,
+                          TimePoint now);
+/// Only what has a course between the first and the last sample: the engine's memory, the clock and the sensors. All
+/// else counts up, and reading it costs several times as much.
+MachineSample read_gauges(const system::System& system, const EnginePlace& engine, const SensorPlaces& sensors,
+                          TimePoint now);
 
 /// What the samples say of the time between the first and the last.
-HostReport host_report(const std::vector<MachineSample>& samples, const EnginePlace& engine);
+HostReport host_report(const std::vector<MachineSample>& samples, const EnginePlace& engine,
+                       const SensorPlaces& sensors = {});
 
 /// What decides how fast the CPU may run.
 struct Power {
@@ -72,8 +78,10 @@ private:
 
     const system::System& system_;
     EnginePlace engine_;
+    SensorPlaces sensors_;
     std::mutex mutex_;
     std::vector<MachineSample> samples_;
+    std::optional<GpuWatch> gpus_;
     system::HiccupWatch hiccups_;
     system::Periodic thread_;  // last: it uses the others
 };

@@ -16,12 +16,27 @@ constexpr std::array kFigures = {
     FigureRow{"output_tps", "tok/s", "sum(n) / (last token of all - first sending)",
               "Output of the system over the run, prompts and pauses included."},
     FigureRow{"draft_acceptance", "", "sum(accepted) / sum(drafted)", "Speculative decoding: share of drafts kept."},
+    FigureRow{"cpu_joules_per_token", "J/tok", "energy of the CPU packages / sum(n of all requests)",
+              "Prompts, pauses and everything else on the machine included. Absent where no counter may be read."},
     FigureRow{"failed_share", "", "failed / attempted", "With its Clopper-Pearson interval."},
 };
 
 /// numerator / denominator, absent when there is nothing to divide by.
 void add_ratio(std::vector<RunFigure>& out, const char* key, double numerator, double denominator) {
     if (denominator > 0.0) out.push_back({key, numerator / denominator, {}});
+}
+
+/// The counter ran beside all requests, so all of their tokens count.
+void add_energy(const Run& run, std::vector<RunFigure>& out) {
+    if (!run.host || !run.host->cpu_energy) return;
+    std::int64_t all = 0;
+    for (const RequestRecord& r : run.requests) all += output_tokens(r).value_or(0);
+    if (all <= 0) return;
+    const Energy& energy = *run.host->cpu_energy;
+    const auto per_token = [all](double joules) { return joules / static_cast<double>(all); };
+    out.push_back({"cpu_joules_per_token", per_token(energy.joules),
+                   Interval{per_token(energy.joules - energy.error_joules),
+                            per_token(energy.joules + energy.error_joules), 1.0}});
 }
 
 }  // namespace
@@ -54,6 +69,8 @@ std::vector<RunFigure> run_figures(const Run& run, const std::vector<std::size_t
     add_ratio(out, "decode_total_tps", decode_tokens_sum, decode_seconds);
     if (last_token > first_sent) add_ratio(out, "output_tps", tokens, to_seconds(last_token - first_sent));
     add_ratio(out, "draft_acceptance", accepted, drafted);
+
+    add_energy(run, out);
 
     std::size_t attempts = 0;
     std::size_t failed = 0;

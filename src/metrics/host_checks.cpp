@@ -70,6 +70,12 @@ void check_memory_and_heat(const HostReport& host, Findings& out) {
             fmt::format("the CPU slowed down for heat {} times", *host.throttle_events),
             "Let it cool, improve the cooling, and measure again.");
     }
+    for (const GpuReport& gpu : host.gpus)
+        if (gpu.slowed_share.value_or(0.0) > 0.0)
+            add(out, "throttled_thermal", Level::kSuspect,
+                fmt::format("the GPU {} held its clock down for heat or power in {:.0f} % of the readings", gpu.id,
+                            100.0 * *gpu.slowed_share),
+                "Let it cool, look at its fans and its power cable, and measure again.");
     if (host.clock_first_mhz && host.clock_last_mhz &&
         *host.clock_last_mhz < kThresholds.clock_kept * *host.clock_first_mhz) {
         add(out, "clock_drift", Level::kSuspect,

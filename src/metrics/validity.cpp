@@ -40,7 +40,7 @@ constexpr std::array kCodes = {
     Code{"quota_throttled", "suspect", "The engine's cgroup was stopped for its CPU quota for over 1 % of the time."},
     Code{"swap", "invalid", "Pages were read back from swap while measuring."},
     Code{"paging_weights", "suspect", "The engine waited for pages from the disk while measuring."},
-    Code{"throttled_thermal", "suspect", "The CPU slowed down for heat."},
+    Code{"throttled_thermal", "suspect", "The CPU slowed down for heat, or a GPU for heat or by a power brake."},
     Code{"clock_drift", "suspect", "The CPU's clock in the last third is below 97 % of that in the first."},
     Code{"on_battery", "note", "The machine runs on its battery."},
     Code{"powersave", "suspect", "A CPU governor keeps the clock low."},

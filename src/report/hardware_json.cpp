@@ -3,142 +3,19 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
 
+#include "report/engine_json.h"
+#include "report/facts.h"
+#include "report/gpu_json.h"
+#include "report/machine_json.h"
+
 namespace velollm::report {
 namespace {
-
-constexpr std::int64_t kMib = std::int64_t{1} << 20U;
-constexpr std::int64_t kGib = std::int64_t{1} << 30U;
-
-std::optional<std::int64_t> mib(const std::optional<std::int64_t>& bytes) {
-    if (!bytes) return std::nullopt;
-    return *bytes / kMib;
-}
-
-std::optional<std::string> text_or_null(const std::string& text) {
-    if (text.empty()) return std::nullopt;
-    return text;
-}
-
-std::optional<std::int64_t> free_vram_bytes(const Gpu& gpu) {
-    if (!gpu.vram_bytes || !gpu.vram_used_bytes) return std::nullopt;
-    return std::max<std::int64_t>(0, *gpu.vram_bytes - *gpu.vram_used_bytes);
-}
-
-void write_original_gpu(base::JsonWriter& json, const Gpu& gpu) {
-    json.begin_object();
-    json.field("name", gpu.name);
-    json.field("vendor", gpu.vendor);
-    json.field("vram_total_mb", mib(gpu.vram_bytes).value_or(0));
-    json.field("vram_free_mb", mib(free_vram_bytes(gpu)).value_or(0));
-    json.field("driver_version", text_or_null(gpu.driver_version));
-    json.key("compute_capability").null();
-    json.end_object();
-}
-
-void write_cpu(base::JsonWriter& json, const Cpu& cpu) {
-    const auto mhz = cpu.max_mhz ? cpu.max_mhz : cpu.cpuinfo_mhz;
-    json.begin_object();
-    json.field("model", cpu.model);
-    json.field("cores", cpu.physical_cores);
-    json.field("threads", cpu.logical_cpus);
-    json.field("frequency_mhz", mhz ? std::optional(std::round(*mhz)) : std::nullopt);
-    json.field("arch", cpu.arch);
-    json.field("sockets", cpu.sockets);
-    json.key("features").begin_array();
-    for (const std::string& feature : cpu.features) json.value(feature);
-    json.end_array();
-    json.field("governor", text_or_null(cpu.governor));
-    json.key("usable").begin_object();
-    json.field("threads", cpu.usable.count);
-    json.field("limited_by", cpu.usable.reason);
-    json.field("affinity", cpu.usable.affinity_cpus);
-    json.field("quota", cpu.usable.quota_cpus);
-    json.end_object();
-    json.end_object();
-}
-
-void write_memory(base::JsonWriter& json, const Memory& memory) {
-    json.begin_object();
-    json.field("total_mb", memory.total_bytes / kMib);
-    json.field("available_mb", memory.available_bytes / kMib);
-    json.field("used_mb", memory.used_bytes / kMib);
-    json.field("limit_mb", mib(memory.limit_bytes));
-    json.field("swap_total_mb", memory.swap_total_bytes / kMib);
-    json.field("swap_free_mb", memory.swap_free_bytes / kMib);
-    json.end_object();
-}
-
-/// "discrete" only where dedicated memory was seen: a name proves nothing.
-std::optional<std::string> kind(const Gpu& gpu) {
-    if (gpu.integrated) return "integrated";
-    if (gpu.vram_bytes.value_or(0) > 0) return "discrete";
-    return std::nullopt;
-}
-
-void write_gpu(base::JsonWriter& json, const Gpu& gpu, int index) {
-    json.begin_object();
-    json.field("index", index);
-    json.field("id", "pci:" + gpu.pci_address);
-    json.field("name", gpu.name);
-    json.field("vendor", gpu.vendor);
-    json.field("kind", kind(gpu));
-    json.key("driver").begin_object();
-    json.field("name", text_or_null(gpu.driver));
-    json.field("version", text_or_null(gpu.driver_version));
-    json.end_object();
-    json.key("memory").begin_object();
-    json.field("dedicated_total_mb", mib(gpu.vram_bytes));
-    json.field("dedicated_used_mb", mib(gpu.vram_used_bytes));
-    json.end_object();
-    json.end_object();
-}
-
-std::string gib_text(std::int64_t bytes) {
-    return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(kGib));
-}
-
-std::string count_text(int count, std::string_view noun) {
-    return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
-}
-
-std::string cpu_text(const Cpu& cpu) {
-    std::string text = cpu.model;
-    if (!cpu.arch.empty()) text += fmt::format(", {}", cpu.arch);
-    if (cpu.max_mhz) text += fmt::format(", up to {:.0f} MHz", *cpu.max_mhz);
-    if (!cpu.governor.empty()) text += fmt::format(", governor {}", cpu.governor);
-    return text;
-}
-
-std::string cores_text(const Cpu& cpu) {
-    const std::string text =
-        fmt::format("{}, {}", count_text(cpu.physical_cores, "core"), count_text(cpu.logical_cpus, "thread"));
-    return cpu.sockets == 1 ? text : fmt::format("{}, {}", text, count_text(cpu.sockets, "socket"));
-}
-
-std::string memory_text(const Memory& memory) {
-    if (memory.total_bytes == 0) return "unknown: /proc/meminfo could not be read";
-    std::string text = fmt::format("{}, {} available", gib_text(memory.total_bytes), gib_text(memory.available_bytes));
-    if (memory.limit_bytes) text += fmt::format(", cgroup limit {}", gib_text(*memory.limit_bytes));
-    if (memory.swap_total_bytes > 0) text += fmt::format(", swap {}", gib_text(memory.swap_total_bytes));
-    return text;
-}
-
-std::string gpu_text(const Gpu& gpu) {
-    std::string text = gpu.name;
-    if (gpu.integrated) text += ", integrated";
-    text += gpu.vram_bytes ? fmt::format(", {}", gib_text(*gpu.vram_bytes)) : ", memory unknown";
-    if (const auto free_bytes = free_vram_bytes(gpu)) text += fmt::format(" ({} free)", gib_text(*free_bytes));
-    if (gpu.driver.empty()) return text + ", no driver";
-    return fmt::format("{}, driver {} {}", text, gpu.driver,
-                       gpu.driver_version.empty() ? "of unknown version" : gpu.driver_version);
-}
 
 /// Memory that firmware and kernel took away doesn't make another machine: up to the next size that is sold, 2^k or
 /// 3 * 2^(k-1) GiB. Nothing when the size is unknown.
@@ -154,7 +31,7 @@ std::optional<std::int64_t> memory_tier_gib(std::int64_t bytes) {
 
 }  // namespace
 
-void write_hardware(base::JsonWriter& json, const Hardware& hardware) {
+void write_hardware(base::JsonWriter& json, const Hardware& hardware, const hardware::Timings& timings) {
     json.begin_object();
     json.key("gpu");
     if (hardware.gpus.empty()) {
@@ -171,33 +48,46 @@ void write_hardware(base::JsonWriter& json, const Hardware& hardware) {
     int index = 0;
     for (const Gpu& gpu : hardware.gpus) write_gpu(json, gpu, index++);
     json.end_array();
-    json.key("environment").begin_object();
-    json.field("kernel", text_or_null(hardware.os.kernel));
-    json.field("distro", text_or_null(hardware.os.name));
-    json.end_object();
+    write_environment(json.key("environment"), hardware);
+    if (hardware.engine_view) write_engine_view(json.key("engine_view"), *hardware.engine_view);
+    write_warnings(json.key("warnings"), hardware.warnings);
+    write_sources(json.key("sources"), hardware);
+    if (!timings.empty()) {
+        json.key("timings").begin_object();
+        for (const hardware::Timing& timing : timings) json.field(timing.part + "_ms", to_ms(timing.time), 3);
+        json.end_object();
+    }
     json.end_object();
 }
 
-std::string hardware_json(const Hardware& hardware, int indent) {
+std::string hardware_json(const Hardware& hardware, int indent, const hardware::Timings& timings) {
     base::JsonWriter json(indent);
-    write_hardware(json, hardware);
+    write_hardware(json, hardware, timings);
     return json.text();
 }
 
-std::string hardware_text(const Hardware& hardware) {
-    std::string text;
-    const auto line = [&](std::string_view label, std::string_view value) {
-        text += fmt::format("{:<16}{}\n", label, value);
-    };
-    line("CPU", cpu_text(hardware.cpu));
-    line("Cores", cores_text(hardware.cpu));
-    line("Usable threads", fmt::format("{} ({})", hardware.cpu.usable.count, hardware.cpu.usable.reason));
-    line("Memory", memory_text(hardware.memory));
+std::string hardware_text(const Hardware& hardware, const hardware::Timings& timings) {
+    std::string text = cpu_lines(hardware.cpu) + memory_lines(hardware.memory);
+    const auto line = [&](std::string_view label, std::string_view value) { text += labelled(label, value); };
     if (hardware.gpus.empty()) line("GPU", "none found");
-    for (const Gpu& gpu : hardware.gpus) line("GPU", gpu_text(gpu));
+    for (const Gpu& gpu : hardware.gpus) {
+        line("GPU", gpu_text(gpu));
+        if (!gpu.backends.empty()) line("", backends_text(gpu));
+    }
     for (const std::string& skipped : hardware.skipped_displays) line("Not a GPU", skipped);
     line("OS", fmt::format("{}, kernel {}", hardware.os.name.empty() ? hardware.os.family : hardware.os.name,
                            hardware.os.kernel.empty() ? "unknown" : hardware.os.kernel));
+    text += environment_lines(hardware);
+    if (hardware.engine_view) text += engine_lines(*hardware.engine_view);
+    std::string times;
+    for (const hardware::Timing& timing : timings)
+        times += fmt::format("{}{} {:.2f} ms", times.empty() ? "" : ", ", timing.part, to_ms(timing.time));
+    if (!times.empty()) line("Time taken", times);
+    for (const HardwareWarning& warning : hardware.warnings) {
+        line("Warning", warning.message);
+        if (!warning.hint.empty()) line("", warning.hint);
+    }
+    text += "\n" + conclusion(hardware) + "\n";
     return text;
 }
 

@@ -13,6 +13,34 @@ void write_hiccups(base::JsonWriter& json, const Hiccups& hiccups) {
     json.field("max_ms", to_ms(hiccups.max), kDecimals).end_object();
 }
 
+void write_gauge(base::JsonWriter& json, std::string_view key, const std::optional<Gauge>& gauge) {
+    if (!gauge) return;
+    json.key(key).begin_object().field("min", gauge->min, kDecimals).field("mean", gauge->mean, kDecimals);
+    json.field("max", gauge->max, kDecimals).end_object();
+}
+
+void write_energy(base::JsonWriter& json, std::string_view key, const std::optional<Energy>& energy) {
+    if (!energy) return;
+    json.key(key).begin_object().field("joules", energy->joules, kDecimals);
+    json.field("error_joules", energy->error_joules, kDecimals).end_object();
+}
+
+void write_gpus(base::JsonWriter& json, const std::vector<GpuReport>& gpus) {
+    if (gpus.empty()) return;
+    json.key("gpus").begin_array();
+    for (const GpuReport& gpu : gpus) {
+        json.begin_object().field("id", gpu.id);
+        write_gauge(json, "busy_percent", gpu.busy_percent);
+        write_gauge(json, "watts", gpu.watts);
+        write_gauge(json, "celsius", gpu.celsius);
+        write_gauge(json, "core_mhz", gpu.core_mhz);
+        write_energy(json, "energy", gpu.energy);
+        json.field_if("slowed_share", gpu.slowed_share, kDecimals);
+        json.end_object();
+    }
+    json.end_array();
+}
+
 }  // namespace
 
 void write_client(base::JsonWriter& json, const ClientHealth& client, const std::string& self_test) {
@@ -49,6 +77,9 @@ void write_host(base::JsonWriter& json, const HostReport& host) {
     if (host.quota_throttled) json.field("quota_throttled_ms", to_ms(*host.quota_throttled), kDecimals);
     json.field_if("clock_first_mhz", host.clock_first_mhz, 0);
     json.field_if("clock_last_mhz", host.clock_last_mhz, 0);
+    write_energy(json, "cpu_energy", host.cpu_energy);
+    write_gauge(json, "cpu_celsius", host.cpu_celsius);
+    write_gpus(json, host.gpus);
     write_hiccups(json, host.hiccups);
     json.end_object();
 }

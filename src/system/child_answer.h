@@ -1,26 +1,49 @@
 #pragma once
 
 #include <velollm/result.h>
+#include <velollm/time.h>
 
-#include <chrono>
+#include <cstddef>
 #include <functional>
 #include <string>
 #include <string_view>
 
+#include "system/process.h"
+
 namespace velollm::system {
 
-/// What a copy of this process wrote.
+/// What a child process wrote, and how it came to its end.
 struct ChildAnswer {
     std::string text;
-    bool complete = false;  ///< it came to its end; else it died or was stopped after `text`
+    bool in_time = true;  ///< false: it was killed at the deadline
+    bool in_size = true;  ///< false: it was killed because it wrote more than was allowed
+    ProcessEnd end;       ///< of one that ended by itself
+    bool good() const { return in_time && in_size && end.signal == 0 && end.exit_code == 0; }
 };
 
-using Write = std::function<void(std::string_view)>;
+/// A copy of this process that works out one text, for code that may hang, crash or spoil the process it runs in. It is
+/// in a process group of its own, has no standard streams and leaves no core file. It is killed, with what it started,
+/// when this object goes, and by the kernel when this process goes. Make it while this process has one thread only: a
+/// copy has no other thread, and locks that one held stay shut in it.
+class ChildQuestion {
+public:
+    /// `body` runs in the child alone. Destructors of this process don't run there.
+    static Result<ChildQuestion> ask(const std::function<std::string()>& body);
+    /// The same for a text in pieces: what was written before the child died is in the answer.
+    using Write = std::function<void(std::string_view)>;
+    static Result<ChildQuestion> ask_in_pieces(const std::function<void(const Write&)>& body);
+    ChildQuestion(ChildQuestion&& other) noexcept;
+    ChildQuestion& operator=(ChildQuestion&&) = delete;
+    ~ChildQuestion();
 
-/// Runs `body` in a copy of this process and collects what it writes: for code of others that may end the process. What
-/// it prints instead is dropped. The copy is stopped after `longest`, or when it writes more than `most_bytes`. It has
-/// one thread only, so `body` must need no lock that another thread of this process may hold.
-Result<ChildAnswer> ask_child(const std::function<void(const Write&)>& body, std::chrono::milliseconds longest,
-                              std::size_t most_bytes);
+    /// Waits until the child has ended, or is killed at the deadline or for more than `max_bytes`. Call it once.
+    ChildAnswer answer(Clock& clock, TimePoint deadline, std::size_t max_bytes);
+
+private:
+    ChildQuestion(int pid, int pipe) : pid_(pid), pipe_(pipe) {}
+    ProcessEnd kill_and_reap();
+    int pid_;
+    int pipe_;
+};
 
 }  // namespace velollm::system

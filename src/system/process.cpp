@@ -188,6 +188,12 @@ std::optional<ProcessEnd> Process::ended() {
     return state_->end;
 }
 
+std::optional<ProcessEnd> Process::wait(TimePoint deadline) {
+    SteadyClock clock;
+    while (!state_->end && !state_->gone() && clock.now() < deadline) pause_briefly();
+    return ended();
+}
+
 std::string Process::output(std::size_t bytes) const {
     struct stat file {};
     if (::fstat(state_->output.get(), &file) != 0) return {};

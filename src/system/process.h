@@ -43,6 +43,8 @@ public:
     int pid() const;
     /// Nothing while it runs. Doesn't wait.
     std::optional<ProcessEnd> ended();
+    /// The same, after waiting for its end until `deadline`.
+    std::optional<ProcessEnd> wait(TimePoint deadline);
     /// The last `bytes` of what it has written so far. What is older is dropped from the file.
     std::string output(std::size_t bytes) const;
     /// Asks it to end, and kills it and its group after `grace`. Returns when it is gone.

@@ -20,6 +20,8 @@ using Environment = std::map<std::string, std::string>;
 struct System {
     std::filesystem::path root = "/";
     Environment env;
+    /// Program that watches GPUs for us when it is started with the word "gpu-watch"; empty: none does.
+    std::filesystem::path gpu_watcher = {};
 
     /// The variable's value; nothing when it is unset or empty.
     std::optional<std::string> variable(const std::string& name) const;

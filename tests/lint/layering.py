@@ -35,12 +35,14 @@ THIRD_PARTY = {
 # The operating system, and the parts of the standard library that reach it or cost much.
 SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
+    "dlfcn.h": {"hardware"},
     "fcntl.h": {"system"},
     "poll.h": {"system"},
-    "sys/mman.h": {"system"},
+    "sys/mman.h": {"system", "hardware"},
     "sys/random.h": {"system"},
     "sys/resource.h": {"system", "mock"},
     "sys/stat.h": {"system"},
+    "sys/syscall.h": {"system"},
     "sys/wait.h": {"system"},
     "sys/epoll.h": {"http", "mock"},
     "sys/eventfd.h": {"mock"},
@@ -52,13 +54,14 @@ SYSTEM = {
     "linux/net_tstamp.h": {"system"},
     "sys/utsname.h": {"hardware"},
     "sched.h": {"hardware"},
+    "immintrin.h": {"hardware"},
     "pthread.h": {"system"},
     "signal.h": {"cli"},
     "csignal": {"system", "mock", "cli"},
     "fstream": {"system"},
     "random": {"system"},
     "iostream": {"cli"},
-    "thread": {"system", "backend", "cli"},
+    "thread": {"system", "hardware", "backend", "cli"},
     "regex": set(),
 }
 STD = set("""

@@ -42,6 +42,8 @@ TEST(HostChecks, EachCodeAppearsAtItsThreshold) {
     EXPECT_EQ(host_level({.swapped_in_pages = 1}, "swap"), Level::kInvalid);
     EXPECT_EQ(host_level({.engine_major_faults = 5}, "paging_weights"), Level::kSuspect);
     EXPECT_EQ(host_level({.throttle_events = 1}, "throttled_thermal"), Level::kSuspect);
+    EXPECT_EQ(host_level({.gpus = {{.slowed_share = 0.0}, {}}}, "throttled_thermal"), std::nullopt);
+    EXPECT_EQ(host_level({.gpus = {{}, {.slowed_share = 0.1}}}, "throttled_thermal"), Level::kSuspect);
     EXPECT_EQ(host_level({.clock_first_mhz = 4000, .clock_last_mhz = 3900}, "clock_drift"), std::nullopt);
     EXPECT_EQ(host_level({.clock_first_mhz = 4000, .clock_last_mhz = 3800}, "clock_drift"), Level::kSuspect);
     EXPECT_EQ(host_level({.span = 10s, .quota_throttled = 50ms}, "quota_throttled"), std::nullopt);

@@ -1,80 +1,89 @@
-#include <gtest/gtest.h>
+#include "system/child_answer.h"
 
-#include <chrono>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <cstdlib>
 #include <string>
 
-#include "system/child_answer.h"
+#include "system/system.h"
 
 namespace velollm::system::child_answer_test {
-namespace {
 
-constexpr auto kLong = std::chrono::seconds(60);
-constexpr std::size_t kMuch = std::size_t{1} << 20U;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
 
-TEST(ChildAnswer, HasWhatTheChildWrote) {
-    int mine = 1;
-    const auto answer = ask_child(
-        [&](const Write& write) {
-            mine = 2;
-            write("one\n");
-            write(std::string(100'000, 'x'));
-        },
-        kLong, kMuch);
-    ASSERT_TRUE(answer) << answer.error().message;
-    EXPECT_TRUE(answer->complete);
-    EXPECT_EQ(answer->text, "one\n" + std::string(100'000, 'x'));
-    EXPECT_EQ(mine, 1);
+ChildAnswer ask(const std::function<std::string()>& body, Ns limit = seconds(60), std::size_t max_bytes = 1 << 20) {
+    SteadyClock clock;
+    auto question = ChildQuestion::ask(body);
+    EXPECT_TRUE(question);
+    return question->answer(clock, clock.now() + limit, max_bytes);
 }
 
-TEST(ChildAnswer, OfOneThatEndsTheProcessIsWhatCameBefore) {
-    const auto answer = ask_child(
-        [](const Write& write) {
-            write("before");
-            std::_Exit(3);
-        },
-        kLong, kMuch);
-    ASSERT_TRUE(answer) << answer.error().message;
-    EXPECT_FALSE(answer->complete);
-    EXPECT_EQ(answer->text, "before");
+TEST(ChildAnswers, AreWholeBeyondWhatAPipeHolds) {
+    const std::string long_text(300'000, 'x');
+    const ChildAnswer answer = ask([&] { return long_text; });
+    EXPECT_TRUE(answer.good());
+    EXPECT_EQ(answer.text, long_text);
+    EXPECT_EQ(ask([] { return std::string(); }).text, "");
 }
 
-TEST(ChildAnswer, TouchesNothingThatThisProcessPrints) {
-    testing::internal::CaptureStdout();
-    testing::internal::CaptureStderr();
-    std::fputs("not yet written", stdout);
-    const auto answer = ask_child(
-        [](const Write&) {
-            std::fputs(" a last word", stdout);
-            std::fputs("a complaint", stderr);
-            std::fflush(stdout);
-            std::abort();
-        },
-        kLong, kMuch);
-    EXPECT_EQ(testing::internal::GetCapturedStdout(), "not yet written");
-    EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
-    ASSERT_TRUE(answer);
-    EXPECT_FALSE(answer->complete);
+TEST(ChildAnswers, HoldWhatWasWrittenBeforeTheChildDied) {
+    SteadyClock clock;
+    auto question = ChildQuestion::ask_in_pieces([](const ChildQuestion::Write& write) {
+        write("first ");
+        write("second");
+        std::_Exit(1);
+    });
+    ASSERT_TRUE(question);
+    const ChildAnswer answer = question->answer(clock, clock.now() + seconds(60), 1 << 20);
+    EXPECT_EQ(answer.text, "first second");
+    EXPECT_FALSE(answer.good());
 }
 
-TEST(ChildAnswer, OfOneThatNeverEndsIsCutOff) {
-    const auto forever = [](const Write& write) {
-        for (;;) write("more and more");
-    };
-    const auto much = ask_child(forever, kLong, 1000);
-    ASSERT_TRUE(much);
-    EXPECT_FALSE(much->complete);
-    EXPECT_GT(much->text.size(), 1000u);
-    const auto silent = ask_child(
-        [](const Write& write) {
-            write("first");
-            for (volatile bool go = true; go;) {}
-        },
-        std::chrono::milliseconds(100), kMuch);
-    ASSERT_TRUE(silent);
-    EXPECT_FALSE(silent->complete);
+TEST(ChildAnswers, SayHowItEnded) {
+    EXPECT_EQ(ask([]() -> std::string { std::abort(); }).end.signal, 6);
+    EXPECT_EQ(ask([]() -> std::string { std::_Exit(3); }).end.exit_code, 3);
+    EXPECT_FALSE(ask([]() -> std::string { std::_Exit(3); }).good());
 }
 
-}  // namespace
+TEST(ChildAnswers, EndAtTheDeadline) {
+    const ChildAnswer answer = ask(
+        []() -> std::string {
+            for (;;) ::pause();
+        },
+        milliseconds(20));
+    EXPECT_FALSE(answer.in_time);
+    EXPECT_FALSE(answer.good());
+    EXPECT_EQ(answer.end.signal, 0);
+}
+
+TEST(ChildAnswers, EndAtTheLimitOfBytes) {
+    const ChildAnswer answer = ask([] { return std::string(5000, 'x'); }, seconds(60), 4999);
+    EXPECT_FALSE(answer.in_size);
+    EXPECT_TRUE(answer.in_time);
+    EXPECT_TRUE(ask([] { return std::string(5000, 'x'); }, seconds(60), 5000).good());
+}
+
+TEST(ChildAnswers, DontWaitForWhatTheChildStarted) {
+    const ChildAnswer answer = ask([]() -> std::string {
+        if (::fork() == 0)
+            for (;;) ::pause();
+        return "here";
+    });
+    EXPECT_TRUE(answer.good());
+    EXPECT_EQ(answer.text, "here");
+}
+
+TEST(ChildAnswers, KeepTheChildsWordsOffOurOutput) {
+    ::testing::internal::CaptureStdout();
+    ask([]() -> std::string {
+        std::puts("from the child");
+        std::fflush(stdout);
+        return {};
+    });
+    EXPECT_EQ(::testing::internal::GetCapturedStdout(), "");
+}
+
 }  // namespace velollm::system::child_answer_test

@@ -32,6 +32,7 @@ Hardware example() {
                     .governor = "powersave",
                     .usable = {.count = 3,
                                .reason = "cgroup quota 3.50 CPUs",
+                               .limit = "quota",
                                .online_cpus = 16,
                                .physical_cores = 8,
                                .affinity_cpus = 16,
@@ -60,22 +61,87 @@ Hardware example() {
     return hardware;
 }
 
+/// The rest of a GPU of which files and libraries told no more.
+const std::string kNothingElse =
+    R"("arch":null,"compute_capability":null,)"
+    R"("pcie":{"generation":null,"lanes":null,"max_generation":null,"max_lanes":null},)"
+    R"("clocks":{"core_mhz":null,"max_core_mhz":null,"memory_mhz":null,"max_memory_mhz":null},"memory_bus_bits":null,)"
+    R"("memory_type":null,"bandwidth":{"theoretical_gbps":null,"basis":null},)"
+    R"("power_limit_w":null,"ecc":null,"mig":null,"partitions":[],"backends":[])";
+
 TEST(HardwareJson, OriginalKeysFirstAndInTheirOrder) {
-    EXPECT_EQ(
-        hardware_json(example(), 0),
-        R"({"gpu":{"name":"Navi 31","vendor":"Amd","vram_total_mb":24560,"vram_free_mb":24000,)"
-        R"("driver_version":"6.1.0","compute_capability":null},)"
-        R"("cpu":{"model":"Some \"CPU\"","cores":8,"threads":16,"frequency_mhz":4900,"arch":"x86_64","sockets":1,)"
-        R"("features":["avx2","fma"],"governor":"powersave",)"
-        R"("usable":{"threads":3,"limited_by":"cgroup quota 3.50 CPUs","affinity":16,"quota":3.5}},)"
-        R"("memory":{"total_mb":31745,"available_mb":5120,"used_mb":7168,"limit_mb":6144,"swap_total_mb":2048,)"
-        R"("swap_free_mb":1024},"os":"linux","platform":"linux-x86_64","schema_version":1,)"
-        R"("gpus":[{"index":0,"id":"pci:0000:03:00.0","name":"Navi 31","vendor":"Amd","kind":"discrete",)"
-        R"("driver":{"name":"amdgpu","version":"6.1.0"},)"
-        R"("memory":{"dedicated_total_mb":24560,"dedicated_used_mb":560}},)"
-        R"({"index":1,"id":"pci:0000:00:02.0","name":"PCI 8086:4680","vendor":"Intel","kind":"integrated",)"
-        R"("driver":{"name":null,"version":null},"memory":{"dedicated_total_mb":null,"dedicated_used_mb":null}}],)"
-        R"j("environment":{"kernel":"6.1.0","distro":"Debian GNU/Linux 12 (bookworm)"}})j");
+    const std::string json = hardware_json(example(), 0);
+    auto follows = [&json, at = std::size_t{0}](const std::string& text) mutable {
+        const std::size_t found = json.find(text, at);
+        EXPECT_NE(found, std::string::npos) << text << "\nin " << json.substr(at);
+        if (found != std::string::npos) at = found + text.size();
+    };
+    follows(R"({"gpu":{"name":"Navi 31","vendor":"Amd","vram_total_mb":24560,"vram_free_mb":24000,)");
+    follows(R"("driver_version":"6.1.0","compute_capability":null)");
+    follows(R"("cpu":{"model":"Some \"CPU\"","cores":8,"threads":16,"frequency_mhz":4900,)");
+    follows(R"("arch":"x86_64","sockets":1,)");
+    follows(R"("features":["avx2","fma"],"governor":"powersave",)");
+    follows(R"("usable":{"threads":3,"limited_by":"cgroup quota 3.50 CPUs",)");
+    follows(R"("affinity":16,"quota":3.5})");
+    follows(R"("memory":{"total_mb":31745,"available_mb":5120,"used_mb":7168,"limit_mb":6144,"swap_total_mb":2048,)");
+    follows(R"("swap_free_mb":1024)");
+    follows(R"("os":"linux","platform":"linux-x86_64","schema_version":1,"gpus":[)");
+    follows(R"({"index":0,"id":"pci:0000:03:00.0","name":"Navi 31","vendor":"Amd","kind":"discrete",)"
+            R"("driver":{"name":"amdgpu","version":"6.1.0","cuda":null},)"
+            R"("memory":{"dedicated_total_mb":24560,"dedicated_used_mb":560,"model":null,"shared_total_mb":null,)"
+            R"("shared_used_mb":null,"usable_mb":null,"usable_rule":null,"source":null,"used_source":null},)" +
+            kNothingElse + "}");
+    follows(R"({"index":1,"id":"pci:0000:00:02.0","name":"PCI 8086:4680","vendor":"Intel","kind":"integrated",)"
+            R"("driver":{"name":null,"version":null,"cuda":null},"memory":{"dedicated_total_mb":null,)"
+            R"("dedicated_used_mb":null,"model":null,"shared_total_mb":null,"shared_used_mb":null,"usable_mb":null,)"
+            R"("usable_rule":null,"source":null,"used_source":null},)" +
+            kNothingElse + "}");
+    follows(R"j("environment":{"kernel":"6.1.0","distro":"Debian GNU/Linux 12 (bookworm)",)j");
+    follows(R"("warnings":[],"sources":{})");
+}
+
+TEST(HardwareJson, WhatWasAddedOnProcessorAndMemory) {
+    Hardware hardware = example();
+    hardware.cpu.vendor = "GenuineIntel";
+    hardware.cpu.smt = true;
+    hardware.cpu.kinds = {{.kind = "performance", .cores = 8, .threads = 16, .cpus = "0-15", .max_mhz = 4899.6}};
+    hardware.cpu.caches = {{3, "unified", 16 * kMib, 2, 8}};
+    hardware.cpu.numa = {{0, "0-15", 32 * kGib}};
+    hardware.cpu.recommended = {.decode = 3, .prefill = 3, .reason = "r"};
+    hardware.memory.page_bytes = 4096;
+    hardware.memory.thp = "madvise";
+    hardware.memory.modules = {{.size_bytes = 16 * kGib, .type = "DDR5", .configured_mts = 5600, .bank = "CHANNEL A"}};
+    hardware.surroundings = {.container = "docker", .container_evidence = {"/.dockerenv"}, .cgroup = "v2"};
+    hardware.sources = {{"cpu.model", "/proc/cpuinfo"}};
+    const auto json = nlohmann::json::parse(hardware_json(hardware, 0));
+    EXPECT_EQ(json["cpu"]["vendor"], "GenuineIntel");
+    EXPECT_EQ(json["cpu"]["smt"], true);
+    EXPECT_EQ(json["cpu"]["kinds"].dump(),
+              R"([{"cores":8,"cpus":"0-15","kind":"performance","max_mhz":4900,"name":null,"threads":16}])");
+    EXPECT_EQ(json["cpu"]["caches"].dump(),
+              R"([{"instances":2,"level":3,"shared_by":8,"size_kb":16384,"type":"unified"}])");
+    EXPECT_EQ(json["cpu"]["numa_nodes"], 1);
+    EXPECT_EQ(json["cpu"]["recommended_threads"]["decode"], 3);
+    EXPECT_EQ(json["cpu"]["peak"], nullptr);
+    EXPECT_EQ(json["memory"]["thp"], "madvise");
+    EXPECT_EQ(json["memory"]["page_size_kb"], 4);
+    EXPECT_EQ(json["memory"]["modules"][0]["configured_mts"], 5600);
+    EXPECT_EQ(json["memory"]["bandwidth"]["measured"], nullptr);
+    EXPECT_EQ(json["environment"]["container"]["evidence"][0], "/.dockerenv");
+    EXPECT_EQ(json["environment"]["virtualization"]["type"], nullptr);
+    EXPECT_EQ(json["sources"]["cpu.model"], "/proc/cpuinfo");
+}
+
+TEST(HardwareJson, ProbesAreWrittenOnlyWhereTheyWereAskedFor) {
+    Hardware hardware = example();
+    hardware.memory.bandwidth = BandwidthProbe{.reason = "too few clean repetitions"};
+    hardware.cpu.peak = ComputePeak{.threads = 4, .valid = true, .kernel = "avx2", .fp32_gflops = 400.4};
+    const auto json = nlohmann::json::parse(hardware_json(hardware, 0));
+    EXPECT_EQ(json["memory"]["bandwidth"]["measured"]["valid"], false);
+    EXPECT_EQ(json["memory"]["bandwidth"]["measured"]["read_gbps"], nullptr);
+    EXPECT_EQ(json["memory"]["bandwidth"]["measured"]["reason"], "too few clean repetitions");
+    EXPECT_EQ(json["cpu"]["peak"]["fp32_gflops"], 400);
+    EXPECT_EQ(json["cpu"]["peak"]["int8_gops"], nullptr);
 }
 
 TEST(HardwareJson, UnknownIsNullExceptWhereTheOriginalWroteZero) {
@@ -143,7 +209,7 @@ TEST_F(HardwareSchema, EveryRecordedMachineIsValid) {
         EXPECT_TRUE(valid(nlohmann::json::parse(hardware_json(machine, 2)))) << host.path();
         ++machines;
     }
-    EXPECT_EQ(machines, 9);
+    EXPECT_EQ(machines, 15);
     EXPECT_TRUE(valid(nlohmann::json::parse(hardware_json(Hardware{}, 2))));
 }
 
@@ -179,14 +245,18 @@ TEST_F(HardwareSchema, RefusesWrongTypesAndMissingKeys) {
 }
 
 TEST(HardwareText, IsAFewLinesOfLabelAndValue) {
-    EXPECT_EQ(hardware_text(example()),
-              "CPU             Some \"CPU\", x86_64, up to 4900 MHz, governor powersave\n"
-              "Cores           8 cores, 16 threads\n"
-              "Usable threads  3 (cgroup quota 3.50 CPUs)\n"
-              "Memory          31.0 GiB, 5.0 GiB available, cgroup limit 6.0 GiB, swap 2.0 GiB\n"
-              "GPU             Navi 31, 24.0 GiB (23.4 GiB free), driver amdgpu 6.1.0\n"
-              "GPU             PCI 8086:4680, integrated, memory unknown, no driver\n"
-              "OS              Debian GNU/Linux 12 (bookworm), kernel 6.1.0\n");
+    EXPECT_EQ(
+        hardware_text(example()),
+        "CPU             Some \"CPU\", x86_64, up to 4900 MHz, governor powersave\n"
+        "Cores           8 cores, 16 threads\n"
+        "Usable threads  3 (cgroup quota 3.50 CPUs)\n"
+        "Memory          31.0 GiB, 5.0 GiB available, cgroup limit 6.0 GiB, swap 2.0 GiB\n"
+        "GPU             Navi 31, 24.0 GiB (23.4 GiB free), driver amdgpu 6.1.0\n"
+        "GPU             PCI 8086:4680, integrated, memory unknown, no driver\n"
+        "OS              Debian GNU/Linux 12 (bookworm), kernel 6.1.0\n"
+        "\n"
+        "You may use 3 of 16 threads: the control group's CPU quota (3.50 CPUs). A model may take 5.0 GiB of 31.0 "
+        "GiB memory: the control group's limit.\n");
 }
 
 TEST(HardwareText, SaysWhatIsUnknownAndWhatWasLeftOut) {
@@ -202,7 +272,9 @@ TEST(HardwareText, SaysWhatIsUnknownAndWhatWasLeftOut) {
               "Memory          unknown: /proc/meminfo could not be read\n"
               "GPU             none found\n"
               "Not a GPU       PCI 1a03:2000 at 0000:02:00.0: server console (ast)\n"
-              "OS              linux, kernel unknown\n");
+              "OS              linux, kernel unknown\n"
+              "\n"
+              "You may use the one thread that there is.\n");
 }
 
 TEST(HardwareKey, HasSortedKeysAndCountsEqualCards) {

@@ -10,6 +10,7 @@
 #include "hardware/gpu.h"
 #include "hardware/limits.h"
 #include "hardware/memory.h"
+#include "support/temp_folder.h"
 
 namespace velollm::hardware::hardware_test {
 
@@ -85,8 +86,11 @@ TEST(DetectDesktop, HybridCoresAreCountedOnceEach) {
     EXPECT_EQ(cpu.logical_cpus, 16);
     EXPECT_EQ(cpu.max_mhz, 4900.0);
     EXPECT_EQ(cpu.governor, "powersave");
-    EXPECT_EQ(cpu.usable.count, 10);
-    EXPECT_EQ(cpu.usable.reason, "10 physical cores");
+    EXPECT_EQ(cpu.usable.count, 6);
+    EXPECT_EQ(cpu.usable.reason, "6 performance cores of 10 physical cores");
+    ASSERT_EQ(cpu.kinds.size(), 2u);
+    EXPECT_EQ(cpu.kinds[1].cpus, "12-15");
+    EXPECT_EQ(cpu.kinds_evidence, "clock+threads");
     EXPECT_EQ(cpu.usable.quota_cpus, std::nullopt);
     EXPECT_EQ(cpu.features, (Words{"sse3", "ssse3", "avx", "avx2", "f16c", "fma", "bmi2", "avx_vnni"}));
 }
@@ -134,6 +138,12 @@ TEST(DetectArm, TheBoardNamesTheCpu) {
     EXPECT_EQ(machine.cpu.physical_cores, 8);
     EXPECT_EQ(machine.cpu.sockets, 1);
     EXPECT_EQ(machine.cpu.max_mhz, 2304.0);  // the last core's
+    EXPECT_EQ(machine.cpu.vendor, "ARM");
+    EXPECT_EQ(machine.cpu.kinds_evidence, "midr+clock");
+    ASSERT_EQ(machine.cpu.kinds.size(), 2u);
+    EXPECT_EQ(machine.cpu.kinds[0].name, "Cortex-A76");
+    EXPECT_EQ(machine.cpu.kinds[0].cpus, "4-7");
+    expect_usable(machine, 4, "4 performance cores of 8 physical cores");
     EXPECT_EQ(machine.cpu.governor, "schedutil");
     EXPECT_EQ(machine.cpu.features, (Words{"neon", "arm_fma", "fp16_va", "dotprod"}));
     EXPECT_EQ(machine.os.name, "Armbian");
@@ -141,7 +151,8 @@ TEST(DetectArm, TheBoardNamesTheCpu) {
 
 TEST(DetectArm, CoresAndSocketsComeFromTheTopologyFilesOfOldKernels) {
     const Cpu cpu = detect_host("arm-server-smt", first_cpus(8), "aarch64").cpu;
-    EXPECT_EQ(cpu.model, "Unknown CPU");
+    EXPECT_EQ(cpu.model, "Cavium ThunderX2");
+    EXPECT_EQ(cpu.vendor, "Cavium");
     EXPECT_EQ(cpu.physical_cores, 4);
     EXPECT_EQ(cpu.sockets, 2);
 }
@@ -389,6 +400,25 @@ TEST(OsName, WithAnyQuotes) {
     EXPECT_EQ(parse_os_name("PRETTY_NAME=A\n"), "A");
     EXPECT_EQ(parse_os_name("PRETTY_NAME=\"\n"), "\"");
     EXPECT_EQ(parse_os_name("NAME=A\n"), "");
+}
+
+TEST(Detect, WarnsOfWhatHoldsTheClockDown) {
+    const test::TempFolder folder;
+    const system::System system{.root = folder.path(), .env = {}};
+    const auto codes = [&] {
+        std::vector<std::string> found;
+        for (const HardwareWarning& warning : detect(system, {}).warnings) found.push_back(warning.code);
+        return found;
+    };
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "performance\n");
+    EXPECT_TRUE(codes().empty());
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave\n");
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "intel_pstate\n");
+    EXPECT_TRUE(codes().empty());
+    folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", "acpi-cpufreq\n");
+    folder.write("sys/class/power_supply/BAT0/type", "Battery\n");
+    folder.write("sys/class/power_supply/BAT0/status", "Discharging\n");
+    EXPECT_EQ(codes(), (std::vector<std::string>{"governor-powersave", "on-battery"}));
 }
 
 }  // namespace velollm::hardware::hardware_test

@@ -133,6 +133,19 @@ TEST(Process, ASignalThatWeIgnoreIsNotIgnoredInIt) {
     std::signal(SIGPIPE, before);
 }
 
+TEST(Process, IsWaitedForUntilItEndsOrTheTimeIsUp) {
+    const System system;
+    SteadyClock clock;
+    auto quick = Process::start({.words = {"/bin/sh", "-c", "exit 3"}, .env = {}}, system);
+    ASSERT_TRUE(quick);
+    const auto end = quick->wait(clock.now() + std::chrono::seconds(60));
+    ASSERT_TRUE(end);
+    EXPECT_EQ(end->exit_code, 3);
+    auto slow = Process::start({.words = {"/usr/bin/tail", "-f", "/dev/null"}, .env = {}}, system);
+    ASSERT_TRUE(slow);
+    EXPECT_FALSE(slow->wait(clock.now()));
+}
+
 TEST(ResidentBytes, AreReadFromTheKernelsText) {
     const test::TempFolder folder;
     fs::create_directories(folder.path() / "proc/42");

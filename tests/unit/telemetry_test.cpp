@@ -45,12 +45,12 @@ TEST(Telemetry, BetweenTheEndsOnlyGaugesAreRead) {
     folder.write("sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq", "2400000\n");
     const system::System system{folder.path(), {}};
     const EnginePlace engine{.processes = {10}};
-    const MachineSample gauges = read_gauges(system, engine, TimePoint(5s));
+    const MachineSample gauges = read_gauges(system, engine, {}, TimePoint(5s));
     ASSERT_TRUE(gauges.engine);
     EXPECT_GT(gauges.engine->resident_bytes, 0);
     EXPECT_EQ(gauges.mhz, 2400.0);
     EXPECT_FALSE(gauges.time || gauges.swapped_in_pages || gauges.own_cpu);
-    const MachineSample all = read_sample(system, engine, TimePoint(5s));
+    const MachineSample all = read_sample(system, engine, {}, TimePoint(5s));
     EXPECT_TRUE(all.engine && all.mhz && all.time && all.own_cpu);
     EXPECT_EQ(all.swapped_in_pages, 34);
 }

@@ -1,0 +1,9 @@
+#include "hardware/probe_kernels.h"
+
+namespace velollm::hardware {
+
+ProbeKernels best_kernels() {
+    return portable_kernels();
+}
+
+}  // namespace velollm::hardware
