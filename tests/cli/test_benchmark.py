@@ -218,7 +218,8 @@ class Layout(BenchmarkTest):
 
     def test_live_progress_of_an_iteration(self):
         gate = self.server.gate()
-        self.server.script(3, Reply(eval_ns=None, gate=gate, gate_after=4))
+        # Apart in time, since tokens that arrive in one read have no speed to show.
+        self.server.script(3, Reply(eval_ns=None, gate=gate, gate_after=4, pace_seconds=0.02))
         outer, inner = pty.openpty()
         self.addCleanup(os.close, outer)
         words = [BINARY, "benchmark", "--url", self.server.url, "--prompt", "x", "--max-tokens", "6", "--iterations", "3"]
