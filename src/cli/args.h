@@ -49,6 +49,17 @@ struct DetectArgs {
     std::string engine;  ///< "ollama", "llamacpp": compare with what it sees; empty: ask none
 };
 
+struct PredictArgs {
+    OutputArgs out;
+    bool json = false;
+    bool bandwidth = false;  ///< measure how fast memory is read, for the ceiling of the speed
+    std::string model;       ///< a GGUF file, a name of the local Ollama store or of the catalogue
+    std::string mix;         ///< quantisation of a catalogue model; empty: its usual one
+    std::string kv_type = "f16";
+    std::int64_t context = 4096;
+    std::int64_t depth = 0;
+};
+
 struct SelfTestArgs {
     OutputArgs out;
     bool json = false;
@@ -61,7 +72,7 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, DetectArgs, SelfTestArgs, Printed>;
+using Arguments = std::variant<BenchmarkArgs, DetectArgs, PredictArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

@@ -1,0 +1,97 @@
+#include <fmt/core.h>
+
+#include <filesystem>
+#include <utility>
+
+#include "backend/make_backend.h"
+#include "base/text.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "gguf/gguf.h"
+#include "gguf/tensor_types.h"
+#include "hardware/bandwidth.h"
+#include "hardware/detect.h"
+#include "model/catalogue.h"
+#include "model/fit.h"
+#include "report/predict_report.h"
+
+namespace velollm::cli {
+namespace fs = std::filesystem;
+
+namespace {
+
+struct NamedModel {
+    model::ModelShape shape;
+    fs::path file;  ///< empty: it isn't here
+};
+
+Result<NamedModel> model_in_file(const fs::path& path) {
+    const auto file = gguf::read_model_file(path);
+    if (!file) return file.error();
+    if (file->header.parts > 1)
+        return Error{ErrorCode::kFailed,
+                     fmt::format("{} is one of {} parts of a model", path.string(), file->header.parts),
+                     "Name the model by its name in the catalogue, or a file that holds all of it."};
+    auto shape = model::shape_of(file->header);
+    if (!shape) return shape.error();
+    return NamedModel{std::move(*shape), path};
+}
+
+/// A file before a name of the store before the catalogue: what is here is exact.
+Result<NamedModel> find(const PredictArgs& args, const system::System& system) {
+    const auto here = backend::find_model_file(args.model, system);
+    if (here && args.mix.empty()) return model_in_file(*here);
+    if (here && model::find_model(args.model) == nullptr)
+        return Error{ErrorCode::kUsage, fmt::format("{} is here, and has its quantisation", args.model),
+                     "Leave --quantization out."};
+    if (!here && here.error().code != ErrorCode::kModelNotFound) return here.error();
+    auto shape = model::named_shape(args.model, args.mix);
+    if (!shape) return shape.error();
+    return NamedModel{std::move(*shape), {}};
+}
+
+Result<std::uint32_t> cache_type(const std::string& name) {
+    for (std::uint32_t number = 0; number < gguf::kTensorTypeCount; ++number) {
+        const gguf::TensorType* type = gguf::tensor_type(number);
+        if (type != nullptr && base::lower(type->name) == base::lower(name)) return number;
+    }
+    return Error{ErrorCode::kUsage, fmt::format("Unknown type of a KV cache: {}", name), "Take f16, q8_0 or q4_0."};
+}
+
+}  // namespace
+
+int cmd_predict(const PredictArgs& args, const system::System& system) {
+    const report::Console console(style_of(args.out, system));
+    const auto type = cache_type(args.kv_type);
+    if (!type) return fail(console, type.error());
+    auto found = find(args, system);
+    if (!found) return fail(console, found.error());
+    const hardware::KernelAnswers kernel = hardware::ask_kernel();
+    system::SteadyClock clock;
+    Hardware hardware = hardware::detect_with_libraries(system, kernel, clock);
+
+    model::MemoryQuestion question;
+    question.settings.context_tokens = args.context;
+    question.settings.outputs = question.settings.sequences;  // as a server has it
+    question.settings.key_type = *type;
+    question.settings.value_type = *type;
+    // The engine is asked in a copy of this process, which must have one thread until then.
+    model::Prediction prediction = model::predict(found->file, std::move(found->shape), question, args.depth, hardware);
+    if (args.bandwidth && !prediction.on_gpu) {
+        hardware.memory.bandwidth = hardware::run_probes(system, kernel, hardware).bandwidth;
+        model::take_bandwidth(hardware, prediction);
+    }
+    const std::string json = report::prediction_json(prediction, 2) + "\n";
+    Out out;
+    if (!args.out.output.empty() && args.out.output != "-") {
+        if (const auto written = system::write_file_atomic(args.out.output, json); !written)
+            return fail(console, written.error());
+        const auto told = args.out.quiet ? Result<void>() : out.print(console.saved(args.out.output));
+        return told ? 0 : fail(console, told.error());
+    }
+    const bool as_json = args.json || args.out.format == "json" || args.out.output == "-";
+    const auto printed = out.print(as_json ? json : report::prediction_text(prediction));
+    return printed ? 0 : fail(console, printed.error());
+}
+
+}  // namespace velollm::cli

@@ -1,0 +1,79 @@
+#include "model/fit.h"
+
+#include <algorithm>
+#include <string_view>
+#include <utility>
+
+namespace velollm::model {
+namespace {
+
+constexpr std::int64_t kStep = 256;  // llama.cpp rounds a context up to it
+
+std::int64_t needed_by_formula(const ModelShape& shape, const MemoryQuestion& question) {
+    const MemoryEstimate estimate = memory_by_formula(shape, question);
+    return question.gpu_layers > 0 ? estimate.gpu.total_bytes() : estimate.host_needed_bytes();
+}
+
+bool has_feature(const Cpu& cpu, std::string_view name) {
+    return std::find(cpu.features.begin(), cpu.features.end(), name) != cpu.features.end();
+}
+
+}  // namespace
+
+std::optional<std::int64_t> largest_context(const ModelShape& shape, MemoryQuestion question,
+                                            std::int64_t limit_bytes) {
+    const auto fits = [&](std::int64_t steps) {
+        question.settings.context_tokens = steps * kStep;
+        return needed_by_formula(shape, question) <= limit_bytes;
+    };
+    std::int64_t most = std::max<std::int64_t>(shape.context / kStep, 1);
+    if (!fits(1)) return std::nullopt;
+    if (fits(most)) return most * kStep;
+    std::int64_t least = 1;  // fits; `most` doesn't
+    while (most - least > 1) {
+        const std::int64_t middle = least + (most - least) / 2;
+        (fits(middle) ? least : most) = middle;
+    }
+    return least * kStep;
+}
+
+std::optional<double> Prediction::most_tps() const {
+    if (!bandwidth_gbps || !fits() || traffic.total_bytes() <= 0) return std::nullopt;
+    return *bandwidth_gbps * 1e9 / static_cast<double>(traffic.total_bytes());
+}
+
+Prediction predict(const std::filesystem::path& file, ModelShape shape, MemoryQuestion question, std::int64_t depth,
+                   const Hardware& hardware) {
+    Prediction prediction;
+    question.repacked = repacked_types(has_feature(hardware.cpu, "avx2"), has_feature(hardware.cpu, "avx512f"));
+    const Gpu* gpu = hardware.gpus.empty() || !hardware.gpus.front().usable_bytes ? nullptr : &hardware.gpus.front();
+    if (gpu != nullptr) {
+        question.gpu_layers = static_cast<std::int64_t>(shape.blocks.size()) + 1;
+        prediction.on_gpu = needed_by_formula(shape, question) <= *gpu->usable_bytes;
+        if (!prediction.on_gpu) question.gpu_layers = 0;
+    }
+    // The embedded engine that could be asked sees no GPU unless it was built for one: there formulas tell.
+    prediction.memory = prediction.on_gpu ? memory_by_formula(shape, question) : memory_of(file, shape, question);
+    prediction.needed_bytes =
+        prediction.on_gpu ? prediction.memory.gpu.total_bytes() : prediction.memory.host_needed_bytes();
+    prediction.limit_bytes = prediction.on_gpu ? *gpu->usable_bytes : hardware.memory.available_bytes;
+    prediction.largest_context = largest_context(shape, question, prediction.limit_bytes);
+    prediction.depth = depth;
+    prediction.traffic = decode_traffic(shape, depth, question.settings.key_type, question.settings.value_type);
+    take_bandwidth(hardware, prediction);
+    prediction.shape = std::move(shape);
+    prediction.question = std::move(question);
+    return prediction;
+}
+
+void take_bandwidth(const Hardware& hardware, Prediction& prediction) {
+    if (prediction.on_gpu) {
+        prediction.bandwidth_gbps = hardware.gpus.front().theoretical_gbps;
+    } else if (hardware.memory.bandwidth) {
+        prediction.bandwidth_measured = hardware.memory.bandwidth->valid;
+        if (prediction.bandwidth_measured) prediction.bandwidth_gbps = hardware.memory.bandwidth->read_gbps;
+        prediction.bandwidth_missing = hardware.memory.bandwidth->reason;
+    }
+}
+
+}  // namespace velollm::model
