@@ -122,6 +122,7 @@ TEST(Prediction, TakesTheGpuIfAllOfItFitsThere) {
     const Prediction large = predicted("qwen3:30b-a3b", hardware);
     EXPECT_FALSE(large.on_gpu);
     EXPECT_EQ(large.limit_bytes, 64 * kGib);
+    EXPECT_EQ(large.question.gpu_layers, 0);
     EXPECT_EQ(large.memory.gpu.total_bytes(), 0);
 }
 
