@@ -29,17 +29,8 @@ int cmd_detect(const DetectArgs& args, const system::System& system) {
         hardware.cpu.peak = std::move(probes.peak);
     }
     const std::string json = report::hardware_json(hardware, 2, timings) + "\n";
-    Out out;
-    if (!args.out.output.empty() && args.out.output != "-") {
-        if (const auto written = system::write_file_atomic(args.out.output, json); !written)
-            return fail(console, written.error());
-        const auto told = args.out.quiet ? Result<void>() : out.print(console.saved(args.out.output));
-        return told ? 0 : fail(console, told.error());
-    }
-    const bool as_json = args.json || args.out.format == "json" || args.out.output == "-" ||
-                         (args.out.format.empty() && !stdout_is_terminal());
-    const auto printed = out.print(as_json ? json : report::hardware_text(hardware, timings));
-    return printed ? 0 : fail(console, printed.error());
+    return hand_over(args.out, console, json, report::hardware_text(hardware, timings),
+                     args.json || (args.out.format.empty() && !stdout_is_terminal()));
 }
 
 }  // namespace velollm::cli

@@ -28,10 +28,6 @@ struct NamedModel {
 Result<NamedModel> model_in_file(const fs::path& path) {
     const auto file = gguf::read_model_file(path);
     if (!file) return file.error();
-    if (file->header.parts > 1)
-        return Error{ErrorCode::kFailed,
-                     fmt::format("{} is one of {} parts of a model", path.string(), file->header.parts),
-                     "Name the model by its name in the catalogue, or a file that holds all of it."};
     auto shape = model::shape_of(file->header);
     if (!shape) return shape.error();
     return NamedModel{std::move(*shape), path};
@@ -82,16 +78,7 @@ int cmd_predict(const PredictArgs& args, const system::System& system) {
         model::take_bandwidth(hardware, prediction);
     }
     const std::string json = report::prediction_json(prediction, 2) + "\n";
-    Out out;
-    if (!args.out.output.empty() && args.out.output != "-") {
-        if (const auto written = system::write_file_atomic(args.out.output, json); !written)
-            return fail(console, written.error());
-        const auto told = args.out.quiet ? Result<void>() : out.print(console.saved(args.out.output));
-        return told ? 0 : fail(console, told.error());
-    }
-    const bool as_json = args.json || args.out.format == "json" || args.out.output == "-";
-    const auto printed = out.print(as_json ? json : report::prediction_text(prediction));
-    return printed ? 0 : fail(console, printed.error());
+    return hand_over(args.out, console, json, report::prediction_text(prediction), args.json);
 }
 
 }  // namespace velollm::cli

@@ -64,4 +64,18 @@ bool stderr_is_terminal() {
     return ::isatty(STDERR_FILENO) == 1;
 }
 
+int hand_over(const OutputArgs& args, const report::Console& console, const std::string& json, const std::string& text,
+              bool json_asked) {
+    Out out;
+    if (!args.output.empty() && args.output != "-") {
+        if (const auto written = system::write_file_atomic(args.output, json); !written)
+            return fail(console, written.error());
+        const auto told = args.quiet ? Result<void>() : out.print(console.saved(args.output));
+        return told ? 0 : fail(console, told.error());
+    }
+    const bool as_json = json_asked || args.format == "json" || args.output == "-";
+    const auto printed = out.print(as_json ? json : text);
+    return printed ? 0 : fail(console, printed.error());
+}
+
 }  // namespace velollm::cli

@@ -26,6 +26,11 @@ report::Style style_of(const OutputArgs& args, const system::System& system);
 int fail(const report::Console& console, const Error& error);
 int exit_code(ErrorCode code);
 
+/// What a command that makes one document does with it: writes it to --output and says so, or prints it, or prints
+/// `text` unless JSON is wanted. `json_asked`: beside --format json and --output -. Gives the exit code.
+int hand_over(const OutputArgs& args, const report::Console& console, const std::string& json, const std::string& text,
+              bool json_asked);
+
 bool stdout_is_terminal();
 bool stderr_is_terminal();
 

@@ -25,11 +25,8 @@ struct Header {
 
     std::int64_t parameters = 0;  ///< elements of all tensors, as llama.cpp counts them
     std::int64_t tensors = 0;
-    std::int64_t tensor_bytes = 0;     ///< of all tensors, without padding
-    std::int64_t embedding_bytes = 0;  ///< token_embd.weight: one row of it is read per token, unless it is tied
-    std::int64_t expert_bytes =
-        0;                         ///< tensors of routed experts (*_exps.*): experts_used of experts are read per token
-    std::int64_t data_offset = 0;  ///< where the tensor data begins
+    std::int64_t tensor_bytes = 0;    ///< of all tensors, without padding
+    std::int64_t data_offset = 0;     ///< where the tensor data begins
     std::int64_t required_bytes = 0;  ///< smallest size that the file can have: the end of its last tensor
 
     std::optional<std::int64_t> blocks;

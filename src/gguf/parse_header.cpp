@@ -112,11 +112,7 @@ std::optional<Problem> add_tensor(const Tensor& tensor, std::uint64_t alignment,
         return Problem{"makes the model larger than any file"};
     totals.data_bytes = std::max(totals.data_bytes, end);
     totals.bytes_of_type[tensor.type] += tensor.bytes;
-    if (tensor.name.find("_exps.") != std::string::npos) header.expert_bytes += tensor.bytes;
-    if (tensor.name == "token_embd.weight") {
-        totals.has_embedding = true;
-        header.embedding_bytes = tensor.bytes;
-    }
+    totals.has_embedding |= tensor.name == "token_embd.weight";
     totals.has_output |= tensor.name == "output.weight";
     return std::nullopt;
 }

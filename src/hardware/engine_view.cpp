@@ -86,7 +86,8 @@ bool similar(std::int64_t a, std::int64_t b) {
 bool same_device(const Gpu& gpu, const EngineDevice& device) {
     const std::string ours = base::lower(gpu.name);
     const std::string theirs = base::lower(device.description);
-    if (!ours.empty() && (theirs.find(ours) != std::string::npos || ours.find(theirs) != std::string::npos))
+    if (!ours.empty() && !theirs.empty() &&
+        (theirs.find(ours) != std::string::npos || ours.find(theirs) != std::string::npos))
         return true;
     return gpu.vram_bytes && similar(*gpu.vram_bytes, device.total_bytes);
 }
@@ -100,11 +101,21 @@ std::string usable_builds(const Gpu& gpu) {
 }
 
 void judge_gpus(const Hardware& hardware, const EngineView& view, std::vector<HardwareWarning>& warnings) {
+    bool any = false;
+    bool stranger = false;  // a device that is none of ours by name or size may be any of them
+    for (const EngineDevice& device : view.devices) {
+        if (is_cpu(device)) continue;
+        any = true;
+        stranger = stranger || std::none_of(hardware.gpus.begin(), hardware.gpus.end(),
+                                            [&](const Gpu& gpu) { return same_device(gpu, device); });
+    }
     for (const Gpu& gpu : hardware.gpus) {
         const auto found = std::find_if(view.devices.begin(), view.devices.end(), [&](const EngineDevice& device) {
             return !is_cpu(device) && same_device(gpu, device);
         });
         if (found == view.devices.end()) {
+            // Beside another one, engines leave a GPU out that shares the processor's memory, and rightly.
+            if (stranger || (gpu.integrated && any)) continue;
             warnings.push_back(
                 {"engine-gpu-unseen", "engine_view.devices",
                  fmt::format("{} doesn't see {}: it would run on the CPU or another GPU.", view.engine, gpu.name),

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gguf/tensor_types.h"
+
 namespace velollm::model {
 namespace {
 
@@ -11,6 +13,13 @@ std::int64_t padded(std::int64_t tokens) {
 }
 
 }  // namespace
+
+std::int64_t row_bytes(std::int64_t elements, std::uint32_t type) {
+    constexpr std::int64_t kFloatBytes = 4;
+    const gguf::TensorType* known = gguf::tensor_type(type);
+    if (known == nullptr) return elements * kFloatBytes;
+    return (elements + known->block - 1) / known->block * known->block_bytes;
+}
 
 Cells cells_of(const ModelShape& shape, const backend::MemorySettings& settings) {
     Cells cells;

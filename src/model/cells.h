@@ -17,6 +17,9 @@ struct Cells {
     std::int64_t outputs = 0;  ///< rows of logits among them
 };
 
+/// A row of a cache: whole blocks of its type. A type that isn't known is taken for F32.
+std::int64_t row_bytes(std::int64_t elements, std::uint32_t type);
+
 Cells cells_of(const ModelShape& shape, const backend::MemorySettings& settings);
 
 }  // namespace velollm::model

@@ -62,6 +62,9 @@ Result<MemoryEstimate> memory_by_engine(const ModelShape& shape, const MemoryQue
     const auto header = synthetic_header(shape);
     if (!header) return header.error();
     const Folder folder;
+    if (folder.path().empty())
+        return Error{ErrorCode::kFailed, "No folder for a file of the model's shape can be made",
+                     "Let TMPDIR name a folder that can be written."};
     const fs::path file = folder.path() / "model.gguf";
     if (const auto written = gguf::write_sparse_file(file, *header); !written) return written.error();
     return memory_by_engine(file, shape, question);

@@ -60,6 +60,11 @@ Prediction predict(const std::filesystem::path& file, ModelShape shape, MemoryQu
     prediction.largest_context = largest_context(shape, question, prediction.limit_bytes);
     prediction.depth = depth;
     prediction.traffic = decode_traffic(shape, depth, question.settings.key_type, question.settings.value_type);
+    std::int64_t cache_bytes = 0;
+    for (const Cache& cache : hardware.cpu.caches)
+        if (cache.level == 3) cache_bytes += cache.size_bytes * cache.instances;
+    // Where less than four times the cache is read in turn, a good part of it stays there.
+    prediction.partly_cached = !prediction.on_gpu && prediction.traffic.total_bytes() < 4 * cache_bytes;
     take_bandwidth(hardware, prediction);
     prediction.shape = std::move(shape);
     prediction.question = std::move(question);

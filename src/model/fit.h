@@ -30,6 +30,7 @@ struct Prediction {
     /// Read bandwidth that was measured here, or a GPU's theoretical one; absent: none is known.
     std::optional<double> bandwidth_gbps;
     bool bandwidth_measured = false;
+    bool partly_cached = false;     ///< the processor's cache holds a good part of what a token reads
     std::string bandwidth_missing;  ///< why a measurement gave none; empty: none was made
 
     bool fits() const { return needed_bytes <= limit_bytes; }

@@ -15,12 +15,6 @@ namespace {
 constexpr std::int64_t kAlignment = 32;  // of a tensor in ggml's host buffers
 constexpr std::int64_t kFloatBytes = 4;
 
-std::int64_t row_bytes(std::int64_t elements, std::uint32_t type) {
-    const gguf::TensorType* known = gguf::tensor_type(type);
-    if (known == nullptr) return elements * kFloatBytes;
-    return (elements + known->block - 1) / known->block * known->block_bytes;
-}
-
 std::int64_t placed_bytes(const gguf::Tensor& tensor) {
     return (tensor.bytes + kAlignment - 1) / kAlignment * kAlignment;
 }

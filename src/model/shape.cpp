@@ -60,6 +60,9 @@ Block block_of(const gguf::Header& header, const ModelShape& shape, std::size_t 
     }
     block.experts = has_experts(shape, index);
     block.feed_forward = block.experts ? 0 : at(h.feed_forward, index, 0);
+    // gemma4: the last blocks use the caches of others.
+    if (h.shared_kv_layers)
+        block.has_cache = static_cast<std::int64_t>(index) < header.blocks.value_or(0) - *h.shared_kv_layers;
     // gemma3n: 20 is written in llama.cpp, whatever the file says.
     if (header.architecture == "gemma3n") block.has_cache = index < 20;
     return block;

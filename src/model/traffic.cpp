@@ -3,17 +3,10 @@
 #include <algorithm>
 #include <string_view>
 
-#include "gguf/tensor_types.h"
+#include "model/cells.h"
 
 namespace velollm::model {
 namespace {
-
-std::int64_t row_bytes(std::int64_t elements, std::uint32_t type) {
-    gguf::Tensor row;
-    row.shape[0] = elements;
-    row.type = type;
-    return gguf::data_bytes(row).value_or(0);
-}
 
 std::int64_t read_of(const gguf::Tensor& tensor, const ModelShape& shape) {
     if (tensor.name == "token_embd.weight" && !shape.tied) return row_bytes(tensor.shape[0], tensor.type);

@@ -39,6 +39,7 @@ void write_speed(base::JsonWriter& json, const Prediction& prediction) {
         json.null();
         json.key("bandwidth_basis").null();
     }
+    json.field("partly_cached", prediction.partly_cached);
     json.key("most_tps");
     if (const auto most = prediction.most_tps()) {
         json.value(*most, 2);
@@ -102,9 +103,12 @@ std::string speed_lines(const Prediction& prediction) {
                            prediction.bandwidth_missing);
     if (!most && prediction.on_gpu) return fmt::format("Speed: {}. The GPU's bandwidth is not known.\n", reads);
     if (!most) return fmt::format("Speed: {}. For a ceiling add --bandwidth, which measures the memory.\n", reads);
-    return fmt::format("Decode: below {:.1f} tok/s, since {} at {:.1f} GB/s ({}). That is a ceiling and no forecast.\n",
-                       *most, reads, *prediction.bandwidth_gbps,
-                       prediction.bandwidth_measured ? "measured here" : "theoretical");
+    const std::string_view beyond = prediction.partly_cached
+                                        ? " The processor's cache holds a part of so small a model: it may be passed.\n"
+                                        : "\n";
+    return fmt::format("Decode: below {:.1f} tok/s, since {} at {:.1f} GB/s ({}). A ceiling, no forecast.{}", *most,
+                       reads, *prediction.bandwidth_gbps,
+                       prediction.bandwidth_measured ? "measured here" : "theoretical", beyond);
 }
 
 }  // namespace

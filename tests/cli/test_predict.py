@@ -51,6 +51,11 @@ class PredictTest(CliTest):
         self.assertTrue(document["fits"])
         self.assertEqual(document["largest_context"], document["model"]["trained_context"])
 
+    def test_without_a_temporary_folder_formulas_tell_and_nothing_is_written_here(self):
+        document = self.predict("llama3.1:8b", env={"TMPDIR": "/nowhere"})
+        self.assertEqual(document["memory"]["basis"], "formula")
+        self.assertEqual(list(self.folder.rglob("*.gguf")), [])
+
     def test_depth_costs_cache(self):
         shallow, deep = (self.predict("llama3.1:8b", "--depth", depth)["decode"] for depth in ("0", "32768"))
         self.assertEqual(deep["bytes_per_token"] - shallow["bytes_per_token"], 4096 * MIB)

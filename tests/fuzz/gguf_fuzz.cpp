@@ -20,8 +20,6 @@ void check_header(const Header& header, std::int64_t file_bytes) {
     require(header.required_bytes <= file_bytes, "a file that is too short is refused");
     require(header.tensor_bytes <= header.required_bytes - header.data_offset || header.tensors == 0,
             "the tensors fit between the header and the end");
-    require(header.embedding_bytes <= header.tensor_bytes && header.expert_bytes <= header.tensor_bytes,
-            "a part is no larger than the whole");
     require(static_cast<std::int64_t>(header.tensor_list.size()) == header.tensors, "every tensor is in the list");
     std::int64_t bytes = 0;
     for (const auto& tensor : header.tensor_list) {

@@ -141,9 +141,25 @@ TEST(EngineJudged, ADeviceIsFoundBySizeWhereNamesDiffer) {
     view.devices[0].description = "AD102";
     EXPECT_TRUE(judge_engine(machine(), view).empty());
     view.devices[0].total_bytes = 12000 * kMib;
-    EXPECT_EQ(codes(judge_engine(machine(), view)), (std::vector<std::string>{"engine-gpu-unseen"}));
     view.devices[0].description = "NVIDIA GeForce RTX 4090";
     EXPECT_EQ(codes(judge_engine(machine(), view)), (std::vector<std::string>{"sources-disagree"}));
+}
+
+TEST(EngineJudged, AUnknownDeviceMayBeAnyGpuAndASmallOneMayBeLeftOut) {
+    EngineView view = good_view();
+    view.devices[0] = {"Vulkan0", "Some other name", 999 * kMib, 0};
+    EXPECT_TRUE(judge_engine(machine(), view).empty());
+    view.devices[0] = {"CUDA0", "", 999 * kMib, 0};  // no name is no name of ours
+    EXPECT_TRUE(judge_engine(machine(), view).empty());
+    Hardware two = machine();
+    Gpu integrated;
+    integrated.name = "Raphael";
+    integrated.integrated = true;
+    two.gpus.push_back(integrated);
+    EXPECT_TRUE(judge_engine(two, good_view()).empty());
+    two.gpus.erase(two.gpus.begin());
+    view.devices.erase(view.devices.begin());
+    EXPECT_EQ(codes(judge_engine(two, view)), (std::vector<std::string>{"engine-gpu-unseen"}));
 }
 
 TEST(EngineJudged, MemoryThatTheCgroupDoesNotLeave) {

@@ -264,10 +264,9 @@ TEST(VulkanAnswers, RenderersOnTheProcessorAreNoGpus) {
 
 // Bandwidth
 
-double bandwidth(const std::string& vendor, const std::string& type, int mhz, int bits) {
+double bandwidth(const std::string& vendor, int mhz, int bits) {
     Gpu gpu;
     gpu.vendor = vendor;
-    gpu.memory_type = type;
     gpu.max_memory_mhz = mhz;
     gpu.memory_bus_bits = bits;
     judge_bandwidth(gpu);
@@ -276,19 +275,14 @@ double bandwidth(const std::string& vendor, const std::string& type, int mhz, in
 }
 
 TEST(GpuBandwidth, IsThatOfTheDataSheets) {
-    EXPECT_NEAR(bandwidth("Nvidia", "", 10501, 384), 1008, 0.5);   // RTX 4090
-    EXPECT_NEAR(bandwidth("Nvidia", "", 1215, 5120), 1555, 0.5);   // A100 40 GB
-    EXPECT_NEAR(bandwidth("Nvidia", "", 2619, 5120), 3352, 0.5);   // H100 SXM
-    EXPECT_NEAR(bandwidth("Amd", "GDDR6", 1250, 384), 960, 0.5);   // RX 7900 XTX
-    EXPECT_NEAR(bandwidth("Amd", "HBM3", 1300, 8192), 2662, 0.5);  // as MI300X at that clock
-    EXPECT_NEAR(bandwidth("Amd", "LPDDR5", 1000, 256), 256, 0.5);  // Radeon 8060S
-    EXPECT_NEAR(bandwidth("Amd", "DDR5", 2400, 128), 76.8, 0.05);
+    EXPECT_NEAR(bandwidth("Nvidia", 10501, 384), 1008, 0.5);  // RTX 4090
+    EXPECT_NEAR(bandwidth("Nvidia", 1215, 5120), 1555, 0.5);  // A100 40 GB
+    EXPECT_NEAR(bandwidth("Nvidia", 2619, 5120), 3352, 0.5);  // H100 SXM
 }
 
 TEST(GpuBandwidth, IsUnknownWithoutAllOfItsInputs) {
-    EXPECT_EQ(bandwidth("Amd", "", 1250, 384), 0);
-    EXPECT_EQ(bandwidth("Amd", "SDR", 1250, 384), 0);
-    EXPECT_EQ(bandwidth("Intel", "GDDR6", 2187, 256), 0);
+    EXPECT_EQ(bandwidth("Amd", 1250, 384), 0);
+    EXPECT_EQ(bandwidth("Intel", 2187, 256), 0);
     Gpu gpu;
     gpu.vendor = "Nvidia";
     gpu.max_memory_mhz = 10501;

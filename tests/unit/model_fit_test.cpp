@@ -92,6 +92,10 @@ TEST(Prediction, SaysWhetherItFitsAndHowFastItCanBeAtMost) {
     EXPECT_TRUE(small.fits());
     EXPECT_NEAR(*small.most_tps(), 46.3 / 4.617, 0.01);
     EXPECT_EQ(small.question.repacked, repacked_types(true, true));
+    EXPECT_FALSE(small.partly_cached);
+    hardware.cpu.caches = {{.level = 3, .type = "unified", .size_bytes = 32 * kMib, .instances = 1}};
+    EXPECT_TRUE(predicted("smollm2:135m", hardware).partly_cached);
+    EXPECT_FALSE(predicted("llama3.1:8b", hardware).partly_cached);
     const Prediction large = predicted("llama3.1:70b", hardware);
     EXPECT_FALSE(large.fits());
     EXPECT_FALSE(large.largest_context);
