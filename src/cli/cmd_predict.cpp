@@ -7,9 +7,9 @@
 #include "base/text.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/predict_speed.h"
 #include "gguf/gguf.h"
 #include "gguf/tensor_types.h"
-#include "hardware/bandwidth.h"
 #include "hardware/detect.h"
 #include "model/catalogue.h"
 #include "model/fit.h"
@@ -71,12 +71,11 @@ int cmd_predict(const PredictArgs& args, const system::System& system) {
     question.settings.outputs = question.settings.sequences;  // as a server has it
     question.settings.key_type = *type;
     question.settings.value_type = *type;
-    // The engine is asked in a copy of this process, which must have one thread until then.
+    // The engine is asked in copies of this process, which must have one thread until then.
     model::Prediction prediction = model::predict(found->file, std::move(found->shape), question, args.depth, hardware);
-    if (args.bandwidth && !prediction.on_gpu) {
-        hardware.memory.bandwidth = hardware::run_probes(system, kernel, hardware).bandwidth;
-        model::take_bandwidth(hardware, prediction);
-    }
+    SpeedOfPrediction speed(args, system, hardware);
+    if (const auto done = speed.work_out(found->file, prediction); !done) return fail(console, done.error());
+    if (!speed.note().empty()) prediction.memory.notes.push_back(speed.note());
     const std::string json = report::prediction_json(prediction, 2) + "\n";
     return hand_over(args.out, console, json, report::prediction_text(prediction), args.json);
 }
