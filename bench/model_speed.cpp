@@ -2,7 +2,7 @@
 // `velollm predict --measure` does with a model that is too large to be timed whole. Small models are timed all three
 // ways here, in turn, with the program's own plan, rounds and interval; weights are noise throughout.
 //
-//   model_speed [--threads 1,2] [--rounds 5] [--only NAME] [--twin FILE]
+//   model_speed [--threads 1,2] [--rounds 5] [--only NAME] [--twin FILE] [--raw 1]
 //
 // --twin: the real weights of a file against noise in a file of the same tensors, instead of the table.
 #include <fmt/core.h>
@@ -47,6 +47,7 @@ struct Options {
     int rounds = 5;
     std::string only;
     std::string twin;
+    bool raw = false;  ///< every round too
 };
 
 /// Errors of one kind, in %.
@@ -119,7 +120,19 @@ std::int64_t last_level_cache(const Hardware& hardware) {
     return bytes;
 }
 
-void run_case(const Case& one, int threads, int rounds, const Hardware& hardware, double gbps, Summary& sum) {
+void print_rounds(const Timed& timed) {
+    for (std::size_t i = 0; i < timed.parts.size(); ++i) {
+        fmt::print("    {:>3} blocks, {:>5.0f} MB a token, ms a token:", timed.parts[i].blocks.size(),
+                   bytes_of(timed.parts[i]) / 1e6);
+        for (const double seconds : timed.paces[i].decode) fmt::print(" {:.2f}", 1e3 * seconds);
+        fmt::print("; prefill:");
+        for (const double seconds : timed.paces[i].prefill) fmt::print(" {:.2f}", 1e3 * seconds);
+        fmt::print("\n");
+    }
+}
+
+void run_case(const Case& one, int threads, const Options& options, const Hardware& hardware, double gbps,
+              Summary& sum) {
     const auto shape = model::named_shape(one.model, one.mix);
     if (!shape) return fmt::print("{} {}: {}\n", one.model, one.mix, shape.error().message);
     // No time at all: two files, however small the model.
@@ -129,7 +142,7 @@ void run_case(const Case& one, int threads, int rounds, const Hardware& hardware
                                                .cache_bytes = last_level_cache(hardware),
                                                .seconds = 0});
     if (!plan || plan->whole()) return fmt::print("{} {}: no plan\n", one.model, one.mix);
-    const auto timed = time_parts(*shape, *plan, threads, rounds);
+    const auto timed = time_parts(*shape, *plan, threads, options.rounds);
     if (!timed) return fmt::print("{} {}: {}\n", one.model, one.mix, timed.error().message);
     const auto point = [&](std::size_t i, bool decode) {
         return model::PacePoint{decode ? bytes_of(timed->parts[i]) : static_cast<double>(timed->parts[i].blocks.size()),
@@ -150,6 +163,7 @@ void run_case(const Case& one, int threads, int rounds, const Hardware& hardware
         one.model, one.mix, threads, timed->parts[0].blocks.size(), timed->parts[1].blocks.size(), shape->blocks.size(),
         true_decode, decode.tps.low, decode.tps.high, decode_error, same, formula, true_prefill, prefill.tps.low,
         prefill.tps.high, prefill_error);
+    if (options.raw) print_rounds(*timed);
     std::fflush(stdout);
     sum.decode.add(decode_error);
     sum.prefill.add(prefill_error);
@@ -193,6 +207,7 @@ Options options_of(int count, char** words) {
         if (name == "--rounds") options.rounds = std::atoi(value.c_str());
         if (name == "--only") options.only = value;
         if (name == "--twin") options.twin = value;
+        if (name == "--raw") options.raw = value == "1";
         if (name != "--threads") continue;
         options.threads.clear();
         std::stringstream list(value);
@@ -220,8 +235,7 @@ int main(int count, char** words) {
         Summary sum;
         const double gbps = !probe.valid ? 0 : threads == 1 ? *probe.read_gbps_1t : *probe.read_gbps;
         for (const Case& one : kCases)
-            if (options.only.empty() || options.only == one.model)
-                run_case(one, threads, options.rounds, hardware, gbps, sum);
+            if (options.only.empty() || options.only == one.model) run_case(one, threads, options, hardware, gbps, sum);
         fmt::print(
             "{} thread(s): decode error median {:.1f}, 80th percentile {:.1f}; A/A median {:.1f}; 0.6 x bandwidth "
             "{:.1f}; prefill "

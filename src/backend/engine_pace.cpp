@@ -7,11 +7,11 @@
 #include <cstdlib>
 #include <memory>
 #include <optional>
-#include <random>
 #include <sstream>
 #include <vector>
 
 #include "backend/llama_library.h"
+#include "base/split_mix.h"
 #include "base/text.h"
 #include "system/child_answer.h"
 #include "system/system.h"
@@ -111,11 +111,11 @@ public:
 private:
     llama_token next() {
         const llama_vocab* vocab = llama_model_get_vocab(model_.get());
-        return static_cast<llama_token>(random_() % static_cast<std::uint64_t>(llama_vocab_n_tokens(vocab)));
+        return static_cast<llama_token>(random_.below(static_cast<std::uint64_t>(llama_vocab_n_tokens(vocab))));
     }
 
     PaceSpec spec_;
-    std::mt19937_64 random_{1};
+    base::SplitMix random_{1};
     std::unique_ptr<llama_model, FreeModel> model_;
     std::unique_ptr<llama_context, FreeContext> context_;  // after the model: must go first
 };

@@ -44,6 +44,9 @@ std::int64_t repeats_after(const ModelShape& shape) {
 }  // namespace
 
 std::int64_t block_period(const ModelShape& shape) {
+    // llama.cpp takes a model of 26 or 27 blocks for one without this rank, and wants it of all others (deepseek2.cpp).
+    if (shape.architecture == "deepseek2" && shape.q_lora_rank == 0)
+        return static_cast<std::int64_t>(shape.blocks.size());
     return std::max<std::int64_t>(repeats_after(shape), 1);
 }
 

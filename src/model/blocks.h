@@ -10,7 +10,7 @@
 namespace velollm::model {
 
 /// Blocks of one turn of the pattern that the blocks of this model follow: 1 where all are alike, 6 where every sixth
-/// sees the whole context.
+/// sees the whole context, and all of them where the engine takes no fewer.
 std::int64_t block_period(const ModelShape& shape);
 
 /// `count` of the model's blocks, in whole turns of its pattern, spread evenly over it: the numbers of those that are

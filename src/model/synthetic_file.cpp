@@ -1,17 +1,10 @@
 #include "model/synthetic_file.h"
 
-#include <fcntl.h>
-#include <fmt/core.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -21,6 +14,7 @@
 #include "gguf/writer.h"
 #include "model/cells.h"
 #include "model/header.h"
+#include "system/nameless_file.h"
 
 namespace velollm::model {
 namespace fs = std::filesystem;
@@ -50,23 +44,20 @@ std::string constant_row(const gguf::Tensor& tensor) {
     return bytes;
 }
 
+Error with_hint(Error error) {
+    error.hint = "It takes as much disk as the model: free some, or let XDG_CACHE_HOME name another folder.";
+    return error;
+}
+
 /// Writes one tensor after the other.
 class Writer {
 public:
-    Writer(int fd, const std::function<bool()>& stop) : fd_(fd), stop_(stop) {}
+    Writer(system::NamelessFile& file, const std::function<bool()>& stop) : file_(file), stop_(stop) {}
 
     Result<void> put(std::string_view bytes) {
-        while (!bytes.empty()) {
-            if (stop_ && stop_()) return Error{ErrorCode::kInterrupted, "Stopped while writing a file", ""};
-            const ssize_t done = ::write(fd_, bytes.data(), std::min(bytes.size(), kPieceBytes));
-            if (done < 0 && errno == EINTR) continue;
-            if (done < 0)
-                return Error{ErrorCode::kFailed,
-                             fmt::format("Cannot write a file of the model's shape: {}", std::strerror(errno)),
-                             "It takes as much disk as the model: free some, or let XDG_CACHE_HOME name another one."};
-            bytes.remove_prefix(static_cast<std::size_t>(done));
-        }
-        return {};
+        if (stop_ && stop_()) return Error{ErrorCode::kInterrupted, "Stopped while writing a file", ""};
+        const auto done = file_.append(bytes);
+        return done ? done : with_hint(done.error());
     }
 
     Result<void> put(const gguf::Tensor& tensor) {
@@ -108,21 +99,11 @@ private:
         return put(std::string_view(zeros));
     }
 
-    int fd_;
+    system::NamelessFile& file_;
     const std::function<bool()>& stop_;
     std::uint64_t seed_ = 0;
     std::map<std::tuple<std::uint32_t, std::int64_t, std::int64_t>, std::string> tiles_;
 };
-
-/// A file without a name. Where the file system can't make one, the name is taken away at once.
-int nameless_file(const fs::path& folder) {
-    const int fd = ::open(folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT)) return fd;
-    std::string name = (folder / "synthetic-XXXXXX").string();
-    const int named = ::mkostemp(name.data(), O_CLOEXEC);
-    if (named >= 0) ::unlink(name.c_str());
-    return named;
-}
 
 }  // namespace
 
@@ -130,43 +111,16 @@ Result<SyntheticFile> SyntheticFile::write(const ModelShape& shape, const fs::pa
                                            const std::function<bool()>& stop) {
     const auto header = synthetic_header(shape);
     if (!header) return header.error();
-    std::error_code error;
-    fs::create_directories(folder, error);
-    const int fd = nameless_file(folder);
-    if (fd < 0)
-        return Error{ErrorCode::kFailed,
-                     fmt::format("Cannot make a file in {}: {}", folder.string(), std::strerror(errno)),
-                     "Let XDG_CACHE_HOME name a folder that can be written."};
-    SyntheticFile file(fd, header->file_bytes);
-    if (const int code = ::posix_fallocate(fd, 0, header->file_bytes); code == ENOSPC || code == EFBIG)
-        return Error{ErrorCode::kFailed,
-                     fmt::format("{} has no room for a file of the model's shape, {:.1f} GB", folder.string(),
-                                 static_cast<double>(header->file_bytes) / 1e9),
-                     "Free some, or let XDG_CACHE_HOME name another disk."};
-    Writer writer(fd, stop);
+    auto file = system::NamelessFile::make(folder);
+    if (!file) return with_hint(file.error());
+    if (const auto reserved = file->reserve(header->file_bytes); !reserved) return with_hint(reserved.error());
+    Writer writer(*file, stop);
     std::string bytes = header->bytes;
     bytes.resize(static_cast<std::size_t>(header->data_offset), '\0');
     if (const auto done = writer.put(std::string_view(bytes)); !done) return done.error();
     for (const gguf::Tensor& tensor : shape.tensors)
         if (const auto done = writer.put(tensor); !done) return done.error();
-    return file;
-}
-
-SyntheticFile::SyntheticFile(SyntheticFile&& other) noexcept
-    : fd_(std::exchange(other.fd_, -1)), bytes_(other.bytes_) {}
-
-SyntheticFile::~SyntheticFile() {
-    if (fd_ >= 0) ::close(fd_);
-}
-
-fs::path SyntheticFile::path() const {
-    return fmt::format("/proc/self/fd/{}", fd_);
-}
-
-Result<std::int64_t> synthetic_bytes(const ModelShape& shape) {
-    const auto header = synthetic_header(shape);
-    if (!header) return header.error();
-    return header->file_bytes;
+    return SyntheticFile(std::move(*file), header->file_bytes);
 }
 
 }  // namespace velollm::model

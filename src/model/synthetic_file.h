@@ -5,8 +5,10 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <utility>
 
 #include "model/shape.h"
+#include "system/nameless_file.h"
 
 namespace velollm::model {
 
@@ -18,21 +20,14 @@ public:
     /// error before anything is written. `stop` is asked between pieces; true ends it with kInterrupted.
     static Result<SyntheticFile> write(const ModelShape& shape, const std::filesystem::path& folder,
                                        const std::function<bool()>& stop);
-    SyntheticFile(SyntheticFile&& other) noexcept;
-    SyntheticFile& operator=(SyntheticFile&&) = delete;
-    ~SyntheticFile();
-
     /// By which this process and copies of it can open it.
-    std::filesystem::path path() const;
+    std::filesystem::path path() const { return file_.path(); }
     std::int64_t bytes() const { return bytes_; }
 
 private:
-    SyntheticFile(int fd, std::int64_t bytes) : fd_(fd), bytes_(bytes) {}
-    int fd_;
+    SyntheticFile(system::NamelessFile file, std::int64_t bytes) : file_(std::move(file)), bytes_(bytes) {}
+    system::NamelessFile file_;
     std::int64_t bytes_;
 };
-
-/// What a file of this shape takes on disk.
-Result<std::int64_t> synthetic_bytes(const ModelShape& shape);
 
 }  // namespace velollm::model
