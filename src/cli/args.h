@@ -54,6 +54,7 @@ struct PredictArgs {
     bool json = false;
     bool bandwidth = false;  ///< measure how fast memory is read
     bool measure = false;    ///< time a file of the model's shape
+    bool verify = false;     ///< compare formulas and engine, and nothing else
     std::string model;       ///< a GGUF file, a name of the local Ollama store or of the catalogue
     std::string mix;         ///< quantisation of a catalogue model; empty: its usual one
     std::string kv_type = "f16";

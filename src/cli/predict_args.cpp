@@ -22,6 +22,7 @@ CLI::App* add_predict(CLI::App& app, PredictArgs& args) {
         ->type_name("N");
     command.add_flag("--measure", args.measure,
                      "Time a file of the model's shape with noise for weights; minutes, and its size on disk");
+    command.add_flag("--verify", args.verify, "Compare the formulas for memory with the engine's own account, no more");
     command.add_flag("--bandwidth", args.bandwidth, "Measure how fast memory is read, one to three seconds");
     command.add_option("-b,--backend", args.backend, "Engine whose speed is asked for; default embedded")
         ->check(CLI::IsMember({"embedded", "llamacpp", "ollama"}))

@@ -3,25 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <charconv>
 #include <numeric>
-#include <optional>
 #include <string_view>
 
 namespace velollm::model {
 namespace {
-
-constexpr std::string_view kBlock = "blk.";
-
-/// "blk.12.attn_q.weight": 12.
-std::optional<std::size_t> block_of(std::string_view name) {
-    if (!name.starts_with(kBlock)) return std::nullopt;
-    std::size_t number = 0;
-    const char* end = name.data() + name.size();
-    const auto read = std::from_chars(name.data() + kBlock.size(), end, number);
-    if (read.ec != std::errc() || read.ptr == end || *read.ptr != '.') return std::nullopt;
-    return number;
-}
 
 /// The smallest period that the kinds of blocks repeat with, those that lead in front left aside; the number of blocks
 /// where they don't.
@@ -76,7 +62,7 @@ ModelShape with_blocks(const ModelShape& shape, const std::vector<std::size_t>& 
         return static_cast<std::int64_t>(block) < shape.leading_dense_blocks;
     });
     for (const gguf::Tensor& tensor : shape.tensors) {
-        const auto number = block_of(tensor.name);
+        const auto number = block_of(tensor);
         if (!number) {
             part.tensors.push_back(tensor);
             continue;
@@ -84,8 +70,9 @@ ModelShape with_blocks(const ModelShape& shape, const std::vector<std::size_t>& 
         const auto place = std::find(blocks.begin(), blocks.end(), *number);
         if (place == blocks.end()) continue;
         part.tensors.push_back(tensor);
-        const std::string_view rest = std::string_view(tensor.name).substr(tensor.name.find('.', kBlock.size()));
-        part.tensors.back().name = fmt::format("{}{}{}", kBlock, place - blocks.begin(), rest);
+        constexpr std::string_view kPrefix = "blk.";
+        const std::string rest = tensor.name.substr(tensor.name.find('.', kPrefix.size()));
+        part.tensors.back().name = fmt::format("{}{}{}", kPrefix, place - blocks.begin(), rest);
     }
     return part;
 }

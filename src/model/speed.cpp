@@ -36,6 +36,7 @@ bool is_head(const gguf::Tensor& tensor) {
 }
 
 double elements_used(const gguf::Tensor& tensor, const ModelShape& shape) {
+    if (const auto block = block_of(tensor); block && *block >= shape.blocks.size()) return 0;
     const auto elements = static_cast<double>(gguf::element_count(tensor).value_or(0));
     const bool routed = tensor.name.find("_exps.") != std::string::npos && shape.experts > 0;
     const auto used = static_cast<double>(std::min(shape.experts_used, shape.experts));
