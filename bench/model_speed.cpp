@@ -94,20 +94,22 @@ struct Timed {
     std::vector<model::FilePaces> paces;
 };
 
-Result<Timed> time_parts(const model::ModelShape& shape, const model::MeasurePlan& plan, int threads, int rounds) {
+Result<Timed> time_parts(const model::ModelShape& shape, const model::MeasurePlan& plan, int threads, int rounds,
+                         std::int64_t memory_bytes) {
     Timed timed;
     std::vector<model::SyntheticFile> files;
-    std::vector<std::filesystem::path> paths;
+    std::vector<backend::PaceSpec> specs;
     for (const auto& blocks : plan.files) timed.parts.push_back(model::with_blocks(shape, blocks));
     timed.parts.push_back(shape);
     for (const model::ModelShape& part : timed.parts) {
         auto file = model::SyntheticFile::write(part, system::cache_folder(system::this_system()), {});
         if (!file) return file.error();
         files.push_back(std::move(*file));
-        paths.push_back(files.back().path());
+        specs.push_back({.file = files.back().path(), .threads = threads, .prefill_tokens = plan.prefill_tokens});
+        specs.back().ballast_bytes =
+            model::ballast_for(model::tensor_bytes(part.tensors), model::tensor_bytes(shape.tensors), memory_bytes);
     }
-    auto paces = model::time_in_rounds(paths, {.threads = threads, .prefill_tokens = plan.prefill_tokens},
-                                       {.rounds = rounds, .most_tries = 5}, {}, {});
+    auto paces = model::time_in_rounds(specs, {.rounds = rounds, .most_tries = 5}, {}, {});
     if (!paces) return paces.error();
     timed.paces = std::move(*paces);
     return timed;
@@ -142,7 +144,7 @@ void run_case(const Case& one, int threads, const Options& options, const Hardwa
                                                .cache_bytes = last_level_cache(hardware),
                                                .seconds = 0});
     if (!plan || plan->whole()) return fmt::print("{} {}: no plan\n", one.model, one.mix);
-    const auto timed = time_parts(*shape, *plan, threads, options.rounds);
+    const auto timed = time_parts(*shape, *plan, threads, options.rounds, hardware.memory.available_bytes);
     if (!timed) return fmt::print("{} {}: {}\n", one.model, one.mix, timed.error().message);
     const auto point = [&](std::size_t i, bool decode) {
         return model::PacePoint{decode ? bytes_of(timed->parts[i]) : static_cast<double>(timed->parts[i].blocks.size()),
@@ -183,8 +185,9 @@ int run_twin(const Options& options) {
     auto twin = model::SyntheticFile::write(*shape, system::cache_folder(system::this_system()), {});
     if (!twin) return fmt::print("{}\n", twin.error().message), 1;
     for (const int threads : options.threads) {
-        const auto paces = model::time_in_rounds({options.twin, twin->path()}, {.threads = threads},
-                                                 {.rounds = options.rounds, .most_tries = 5}, {}, {});
+        const auto paces = model::time_in_rounds(
+            {{.file = options.twin, .threads = threads}, {.file = twin->path(), .threads = threads}},
+            {.rounds = options.rounds, .most_tries = 5}, {}, {});
         if (!paces) return fmt::print("{}\n", paces.error().message), 1;
         const auto ratio = [&](const std::vector<double>& real, const std::vector<double>& noise) {
             return 100 * (stats::median_of(real) / stats::median_of(noise) - 1);

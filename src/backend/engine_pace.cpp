@@ -131,6 +131,7 @@ std::string failure() {
 /// The child's part.
 std::string time_here(const PaceSpec& spec) {
     ggml_set_abort_callback([](const char*) { std::_Exit(1); });
+    const std::vector<char> ballast(static_cast<std::size_t>(spec.ballast_bytes), 1);
     Engine engine(spec);
     if (!engine.good()) return failure();
     // Warmed up by what is timed afterwards, a part of it. It also tells how many tokens take how long.

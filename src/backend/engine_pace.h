@@ -19,6 +19,9 @@ struct PaceSpec {
     Ns decode_time = std::chrono::seconds(1);  ///< about so long tokens are generated
     std::uint32_t key_type = 1;                ///< of the cache: numbers of gguf/tensor_types.h
     std::uint32_t value_type = 1;
+    /// Memory that is taken before the model is loaded, so that a part of a model lies where all of it would: the
+    /// first pages that a process gets are scattered over memory, and later ones lie together and are read faster.
+    std::int64_t ballast_bytes = 0;
 };
 
 /// One stretch of work.

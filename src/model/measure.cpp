@@ -121,24 +121,24 @@ void append(const std::vector<FilePaces>& more, std::vector<FilePaces>& paces) {
 struct TimedFiles {
     std::vector<ModelShape> parts;
     std::vector<SyntheticFile> made;
-    std::vector<std::filesystem::path> paths;
+    std::vector<backend::PaceSpec> specs;
 };
 
-Result<TimedFiles> make_files(const ModelShape& shape, const MeasurePlan& plan, const backend::PaceSpec& spec,
-                              const std::filesystem::path& folder, const std::function<void(const MeasureStep&)>& told,
-                              const std::function<bool()>& stop) {
+Result<TimedFiles> make_files(const ModelShape& shape, const MeasurePlan& plan, const backend::PaceSpec& like,
+                              const MeasureLimits& limits, const std::filesystem::path& folder,
+                              const std::function<void(const MeasureStep&)>& told, const std::function<bool()>& stop) {
     TimedFiles files;
     for (const auto& blocks : plan.files) {
         files.parts.push_back(with_blocks(shape, blocks));
-        if (!spec.file.empty()) {
-            files.paths.push_back(spec.file);
-            continue;
-        }
+        files.specs.push_back(like);
+        files.specs.back().ballast_bytes =
+            ballast_for(tensor_bytes(files.parts.back().tensors), tensor_bytes(shape.tensors), limits.memory_bytes);
+        if (!like.file.empty()) continue;
         told({true, static_cast<int>(files.made.size()), static_cast<int>(plan.files.size()), plan.seconds});
         auto file = SyntheticFile::write(files.parts.back(), folder, stop);
         if (!file) return file.error();
         files.made.push_back(std::move(*file));
-        files.paths.push_back(files.made.back().path());
+        files.specs.back().file = files.made.back().path();
     }
     return files;
 }
@@ -169,6 +169,12 @@ Result<MeasurePlan> plan_measurement(const ModelShape& shape, std::int64_t depth
     return room ? Result<MeasurePlan>(whole) : room.error();
 }
 
+std::int64_t ballast_for(std::int64_t part_bytes, std::int64_t whole_bytes, std::int64_t memory_bytes) {
+    constexpr std::int64_t kMost = std::int64_t{2} << 30U;
+    const std::int64_t room = static_cast<std::int64_t>(0.8 * static_cast<double>(memory_bytes)) - part_bytes;
+    return std::clamp<std::int64_t>(std::min(whole_bytes - part_bytes, room), 0, kMost);
+}
+
 Result<ModelSpeed> measure_speed(const ModelShape& shape, backend::PaceSpec spec, const MeasureLimits& limits,
                                  const std::filesystem::path& folder,
                                  const std::function<void(const MeasureStep&)>& told,
@@ -179,14 +185,14 @@ Result<ModelSpeed> measure_speed(const ModelShape& shape, backend::PaceSpec spec
     const auto plan = spec.file.empty() ? plan_measurement(shape, spec.depth, limits)
                                         : Result<MeasurePlan>(plan_of(shape, {all_blocks(shape)}, spec.depth, limits));
     if (!plan) return plan.error();
-    auto made = make_files(shape, *plan, spec, folder, told, stop);
-    if (!made) return made.error();
     spec.prefill_tokens = plan->prefill_tokens;
+    auto made = make_files(shape, *plan, spec, limits, folder, told, stop);
+    if (!made) return made.error();
     const TimePoint timed = clock.now();
     const double expected = plan->seconds - to_seconds(timed - begin);
     ModelSpeed speed{.prefill_tokens = plan->prefill_tokens};
     for (const ModelShape& part : made->parts) speed.blocks.push_back(static_cast<std::int64_t>(part.blocks.size()));
-    std::vector<FilePaces> paces(made->paths.size());
+    std::vector<FilePaces> paces(made->specs.size());
     while (speed.rounds < kMostRounds) {
         const int rounds = speed.rounds == 0 ? kRounds : kMoreRounds;
         const int before = speed.rounds * static_cast<int>(paces.size());
@@ -195,7 +201,7 @@ Result<ModelSpeed> measure_speed(const ModelShape& shape, backend::PaceSpec spec
             const int so_far = before + done;
             told({false, so_far, all, so_far == 0 ? expected : since(timed) / so_far * (all - so_far)});
         };
-        const auto more = time_in_rounds(made->paths, spec, {.rounds = rounds}, step, stop);
+        const auto more = time_in_rounds(made->specs, {.rounds = rounds}, step, stop);
         if (!more) return more.error();
         append(*more, paces);
         speed.rounds += rounds;

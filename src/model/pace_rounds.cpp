@@ -26,17 +26,15 @@ Result<backend::PaceSample> undisturbed(const backend::PaceSpec& spec, const Rou
 
 }  // namespace
 
-Result<std::vector<FilePaces>> time_in_rounds(const std::vector<std::filesystem::path>& files, backend::PaceSpec spec,
-                                              const RoundRules& rules, const std::function<void(int)>& told,
-                                              const std::function<bool()>& stop) {
+Result<std::vector<FilePaces>> time_in_rounds(const std::vector<backend::PaceSpec>& files, const RoundRules& rules,
+                                              const std::function<void(int)>& told, const std::function<bool()>& stop) {
     std::vector<FilePaces> paces(files.size());
     int done = 0;
     for (int round = 0; round < rules.rounds; ++round) {
         for (std::size_t i = 0; i < files.size(); ++i) {
             const std::size_t file = round % 2 == 0 ? i : files.size() - 1 - i;
             if (told) told(done++);
-            spec.file = files[file];
-            const auto sample = undisturbed(spec, rules, stop);
+            const auto sample = undisturbed(files[file], rules, stop);
             if (!sample) return sample.error();
             paces[file].prefill.push_back(sample->prefill.seconds_per_token());
             paces[file].decode.push_back(sample->decode.seconds_per_token());

@@ -30,8 +30,7 @@ struct RoundRules {
 /// Times the files in turn, in rounds whose order is reversed every other time (A B, B A, ...), so that drift falls on
 /// all of them. Each sample loads its file anew. A sample beside others' load is taken again; when one can't be had in
 /// `most_tries`, it fails and says how busy the machine is. `told` is called before each sample with how many are done.
-Result<std::vector<FilePaces>> time_in_rounds(const std::vector<std::filesystem::path>& files, backend::PaceSpec spec,
-                                              const RoundRules& rules, const std::function<void(int)>& told,
-                                              const std::function<bool()>& stop);
+Result<std::vector<FilePaces>> time_in_rounds(const std::vector<backend::PaceSpec>& files, const RoundRules& rules,
+                                              const std::function<void(int)>& told, const std::function<bool()>& stop);
 
 }  // namespace velollm::model

@@ -183,8 +183,8 @@ std::optional<SpeedRange> prefill_like(const std::vector<SpeedRun>& runs, const 
     return std::nullopt;
 }
 
-SpeedForecast same_machine(const std::vector<SpeedRun>& runs, const ModelShape& shape, std::int64_t depth,
-                           std::int64_t decode_bytes) {
+SpeedForecast same_hardware(const std::vector<SpeedRun>& runs, const ModelShape& shape, std::int64_t depth,
+                            std::int64_t decode_bytes) {
     const DecodeFit line = fit(runs, runs.front().on_gpu);
     const std::size_t models = models_in(runs);
     double likely = 1 / line.seconds(static_cast<double>(shape.blocks.size()), static_cast<double>(decode_bytes));
@@ -193,7 +193,7 @@ SpeedForecast same_machine(const std::vector<SpeedRun>& runs, const ModelShape& 
     const bool new_kind =
         shape.experts > 0 && std::none_of(runs.begin(), runs.end(), [](const SpeedRun& r) { return r.experts; });
     if (new_kind) likely *= kExpertsFactor[1];
-    SpeedForecast forecast{.basis = SpeedBasis::kSameMachine};
+    SpeedForecast forecast{.basis = SpeedBasis::kSameHardware};
     forecast.because = fmt::format("{} of {} here", count_text(runs.size(), "run"), count_text(models, "other model"));
     forecast.decode = around(likely, new_kind ? width + 0.3 : width, width);
     forecast.prefill = prefill_like(runs, shape, prefill_flops(shape, depth));
@@ -230,7 +230,7 @@ SpeedForecast by_formula(const ModelShape& shape, std::int64_t depth, std::int64
 std::string_view basis_name(SpeedBasis basis) {
     switch (basis) {
         case SpeedBasis::kMeasuredHere: return "measured_here";
-        case SpeedBasis::kSameMachine: return "same_machine";
+        case SpeedBasis::kSameHardware: return "same_hardware";
         case SpeedBasis::kFormula: break;
     }
     return "formula";
@@ -268,7 +268,7 @@ SpeedForecast forecast(const ModelShape& shape, std::int64_t depth, std::int64_t
     if (!runs.empty()) {
         result = measured_here(std::move(runs), decode_bytes, grounds);
     } else if (runs = counted(grounds, key, false); !runs.empty()) {
-        result = same_machine(runs, shape, depth, decode_bytes);
+        result = same_hardware(runs, shape, depth, decode_bytes);
     } else {
         result = by_formula(shape, depth, decode_bytes, grounds);
     }

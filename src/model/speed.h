@@ -13,7 +13,7 @@ namespace velollm::model {
 /// What a forecast of speed stands on, best first.
 enum class SpeedBasis {
     kMeasuredHere,  ///< this very model ran on this machine
-    kSameMachine,   ///< other models ran on it
+    kSameHardware,  ///< other models ran on it
     kFormula,       ///< its memory and arithmetic alone
 };
 std::string_view basis_name(SpeedBasis basis);

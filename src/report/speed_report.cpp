@@ -46,7 +46,7 @@ std::string basis_text(const Prediction& prediction) {
     const model::SpeedForecast& speed = prediction.speed;
     switch (speed.basis) {
         case SpeedBasis::kMeasuredHere: return "Measured here: " + speed.because;
-        case SpeedBasis::kSameMachine: return "From other models: " + speed.because;
+        case SpeedBasis::kSameHardware: return "From other models: " + speed.because;
         case SpeedBasis::kFormula: break;
     }
     return "By formula: " + speed.because;

@@ -2,6 +2,8 @@
 
 import json
 import os
+import resource
+import struct
 import subprocess
 import sys
 import unittest
@@ -9,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
-from velollm_cli import SCHEMA_CHECK, SOURCE, CliTest
+from velollm_cli import BINARY, SCHEMA_CHECK, SOURCE, CliTest
 
 SCHEMA = SOURCE / "schema/velollm-prediction-1.schema.json"
 MIB = 1 << 20
@@ -110,6 +112,80 @@ class PredictTest(CliTest):
         done = self.expect(self.velollm("predict", "smollm2:135m", env={"XDG_STATE_HOME": str(state)}), 0)
         self.assertRegex(done.out, r"Note: \S+calibration\.json can't be used: ")
         self.assertEqual(file.read_text(encoding="utf-8"), "{")
+
+    def verify(self, model):
+        done = self.expect(self.velollm("predict", model, "--verify", "--json"), 0)
+        file = self.folder / "verification.json"
+        file.write_text(done.out, encoding="utf-8")
+        check = subprocess.run([SCHEMA_CHECK, str(SOURCE / "schema/velollm-verification-1.schema.json"), str(file)],
+                               capture_output=True, text=True, timeout=60, check=False)
+        self.assertEqual(check.returncode, 0, check.stdout + check.stderr)
+        return json.loads(done.out)["settings"]
+
+    def test_the_formulas_are_verified_by_the_engine(self):
+        for model in ("llama3.1:8b", os.environ["VELOLLM_MODEL"]):
+            settings = self.verify(model)
+            self.assertEqual({one["cache_type"] for one in settings}, {"f16", "q8_0"})
+            for one in settings:
+                self.assertIsNone(one["refused"])
+                for term in ("weights", "cache", "compute"):
+                    self.assertEqual(one[term]["formula_bytes"], one[term]["engine_bytes"])
+        done = self.expect(self.velollm("predict", "llama3.1:8b", "--verify"), 0)
+        self.assertRegex(done.out, r"\n +131072 +f16 +4685\.3 +4685\.3 +exact +16384\.0 +16384\.0 +exact ")
+        self.assertIn("The formulas hold for this model", done.out)
+
+    def limited(self, *words, resource_name, limit):
+        def restrict():
+            kind = getattr(resource, resource_name)
+            resource.setrlimit(kind, (limit, limit))
+        return subprocess.run([BINARY, *words], capture_output=True, text=True, timeout=60, check=False,
+                              preexec_fn=restrict,  # pylint: disable=subprocess-popen-preexec-fn
+                              env=self.environment(), cwd=self.folder)
+
+    def test_a_limit_of_file_sizes_leaves_the_formulas(self):
+        done = self.limited("predict", "llama3.1:8b", "--json", resource_name="RLIMIT_FSIZE", limit=1 << 20)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(json.loads(done.stdout)["memory"]["basis"], "formula")
+        done = self.limited("predict", "smollm2:135m", "--measure", resource_name="RLIMIT_FSIZE", limit=1 << 20)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, r"Error: Cannot keep a file of 0\.1 GB in \S+: File too large")
+
+    def addresses_needed(self):
+        """What the program and its libraries take to say that a file is broken, within 8 MiB."""
+        file = self.folder / "broken.gguf"
+        file.write_bytes(b"GGUF" + b"\xff" * 100)
+        for limit in range(64 * MIB, 2048 * MIB, 8 * MIB):
+            done = self.limited("predict", str(file), resource_name="RLIMIT_AS", limit=limit)
+            if done.returncode == 1 and "broken.gguf" in done.stderr:
+                return limit
+        self.fail("it takes more than 2 GiB of addresses")
+
+    def test_hostile_files_are_errors_and_take_no_memory(self):
+        def text(value):
+            return struct.pack("<Q", len(value)) + value
+        start = b"GGUF" + struct.pack("<I", 3)
+        architecture = text(b"general.architecture") + struct.pack("<I", 8) + text(b"llama")
+        files = {
+            "a string of 2^60 bytes": start + struct.pack("<QQ", 0, 1) + struct.pack("<Q", 1 << 60),
+            "2^62 tensors": start + struct.pack("<QQ", 1 << 62, 1) + architecture,
+            "2^62 values": start + struct.pack("<QQ", 0, 1 << 62) + architecture,
+            "an array of 2^61 numbers": start + struct.pack("<QQ", 0, 2) + architecture +
+                                        text(b"llama.block_count") + struct.pack("<IIQ", 9, 4, 1 << 61),
+            "tensors on top of each other": start + struct.pack("<QQ", 2, 1) + architecture +
+                                            b"".join(text(name) + struct.pack("<IQIQ", 1, 1024, 0, 0)
+                                                     for name in (b"a", b"b")) + bytes(16384),
+            "a tensor of 2^63 elements": start + struct.pack("<QQ", 1, 1) + architecture + text(b"a") +
+                                         struct.pack("<IQQIQ", 2, 1 << 32, 1 << 31, 0, 0),
+        }
+        most = self.addresses_needed() + 64 * MIB
+        for name, content in files.items():
+            with self.subTest(name):
+                file = self.folder / "hostile.gguf"
+                file.write_bytes(content)
+                done = self.limited("predict", str(file), resource_name="RLIMIT_AS", limit=most)
+                self.assertEqual(done.returncode, 1, done.stdout + done.stderr)
+                self.assertRegex(done.stderr, r"^Error: .*hostile\.gguf")
+                self.assertNotIn("internal failure", done.stderr)
 
     def test_mistakes(self):
         self.assert_error(self.velollm("predict", "lama3.1:8b"), 4, "llama3.1:8b")

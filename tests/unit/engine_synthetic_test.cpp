@@ -109,8 +109,8 @@ TEST(Rounds, TakeFilesInTurnAndTurnBack) {
     const auto file = SyntheticFile::write(with_blocks(whole, {0}), std::filesystem::temp_directory_path(), {});
     ASSERT_TRUE(file);
     std::vector<int> told;
-    const backend::PaceSpec spec{.prefill_tokens = 4, .decode_time = Ns{1}};
-    const auto paces = time_in_rounds({file->path(), file->path()}, spec, {.rounds = 2, .most_others_cores = 1e9},
+    const backend::PaceSpec spec{.file = file->path(), .prefill_tokens = 4, .decode_time = Ns{1}};
+    const auto paces = time_in_rounds({spec, spec}, {.rounds = 2, .most_others_cores = 1e9},
                                       [&](int done) { told.push_back(done); }, {});
     ASSERT_TRUE(paces);
     EXPECT_EQ(told, (std::vector<int>{0, 1, 2, 3}));
@@ -119,8 +119,7 @@ TEST(Rounds, TakeFilesInTurnAndTurnBack) {
         EXPECT_EQ(one.decode.size(), 2U);
     }
     // A machine that is never quiet enough is refused.
-    const auto busy =
-        time_in_rounds({file->path()}, spec, {.rounds = 1, .most_others_cores = -1, .most_tries = 2}, {}, {});
+    const auto busy = time_in_rounds({spec}, {.rounds = 1, .most_others_cores = -1, .most_tries = 2}, {}, {});
     ASSERT_FALSE(busy);
     EXPECT_EQ(busy.error().message.find("The machine is busy: others used "), 0U);
 }

@@ -84,6 +84,14 @@ TEST(MeasurePlan, AModelOfOnePatternIsTimedWhole) {
     EXPECT_TRUE(plan_measurement(shape, 0, quick)->whole());
 }
 
+TEST(Ballast, IsWhatAPartLacksAsFarAsThereIsRoom) {
+    EXPECT_EQ(ballast_for(kGb, kGb, 24 * kGb), 0);
+    EXPECT_EQ(ballast_for(kGb / 2, kGb, 24 * kGb), kGb / 2);
+    EXPECT_EQ(ballast_for(6 * kGb, 20 * kGb, 24 * kGb), std::int64_t{2} << 30U);
+    EXPECT_EQ(ballast_for(6 * kGb, 20 * kGb, 8 * kGb), 400'000'000);  // 80 % of 8 GB are 6.4
+    EXPECT_EQ(ballast_for(7 * kGb, 20 * kGb, 8 * kGb), 0);
+}
+
 TEST(MeasurePlan, DepthCostsTime) {
     const ModelShape shape = named("llama3.1:8b");
     EXPECT_GT(plan_measurement(shape, 4096, kRoomy)->seconds, plan_measurement(shape, 0, kRoomy)->seconds);

@@ -87,7 +87,7 @@ TEST(Forecast, OneRunOfAnotherModelScalesByWhatIsRead) {
     const ModelShape small = named("llama3.2:1b");
     const ModelShape large = named("llama3.1:8b");
     const SpeedForecast speed = forecast(large, 0, bytes(large), grounds_with({run_of(small)}));
-    EXPECT_EQ(speed.basis, SpeedBasis::kSameMachine);
+    EXPECT_EQ(speed.basis, SpeedBasis::kSameHardware);
     EXPECT_EQ(speed.because, "1 run of 1 other model here");
     const double truth = run_of(large).decode_tps;
     EXPECT_NEAR(speed.decode->likely, truth, 0.05 * truth);
