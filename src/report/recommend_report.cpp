@@ -38,8 +38,9 @@ std::string billions(double parameters) {
 }
 
 std::string size_text(const Candidate& candidate) {
-    if (candidate.active_parameters > 0.9 * candidate.parameters) return billions(candidate.parameters);
-    return fmt::format("{}, {} a token", billions(candidate.parameters), billions(candidate.active_parameters));
+    const std::string all = billions(candidate.parameters) + " parameters";
+    if (candidate.active_parameters > 0.9 * candidate.parameters) return all;
+    return fmt::format("{}, {} of them a token", all, billions(candidate.active_parameters));
 }
 
 std::string name_text(const Candidate& candidate) {
@@ -63,9 +64,9 @@ std::string place_text(const Candidate& candidate, const Recommendation& answer)
 std::string pick_lines(std::string_view kind, std::string_view why, const Candidate& candidate,
                        const Recommendation& answer) {
     std::string text = fmt::format("{:<13} {}: {}\n", kind, name_text(candidate), why);
-    text += fmt::format("{:<13} {} parameters, {}{}, context up to {}\n", "", size_text(candidate),
-                        gib_text(candidate.needed_bytes), place_text(candidate, answer),
-                        candidate.largest_context.value_or(0));
+    text +=
+        fmt::format("{:<13} {}, {}{}, context up to {}\n", "", size_text(candidate), gib_text(candidate.needed_bytes),
+                    place_text(candidate, answer), candidate.largest_context.value_or(0));
     if (!candidate.speed.decode)
         return text + fmt::format("{:<13} {:.2f} GB are read for a token\n", "",
                                   static_cast<double>(candidate.bytes_per_token) / 1e9);
@@ -81,7 +82,7 @@ std::string reason(const Candidate& candidate, const Recommendation& answer) {
                                gib_text(candidate.limit_bytes));
         case Refusal::kContext: return fmt::format("was trained for {} tokens", candidate.trained_context);
         case Refusal::kSpeed:
-            return fmt::format("fits; {}, and {} are wanted", range_text(candidate), tps_text(answer.least_tps));
+            return fmt::format("fits; {}, and {:g} are wanted", range_text(candidate), answer.least_tps);
         case Refusal::kArchitecture: return "is of a kind that the formulas don't know";
     }
     return "fits";
@@ -98,8 +99,8 @@ std::string machine_lines(const Recommendation& answer, const RecommendNotes& no
     if (answer.host_gbps)
         text += fmt::format(" ({:.1f} GB/s, measured{}{})", *answer.host_gbps, notes.bandwidth_when.empty() ? "" : " ",
                             notes.bandwidth_when.substr(0, 10));
-    return text + fmt::format("\nWanted: a context of {} tokens in {}, {} tok/s\n", answer.context_tokens,
-                              cache_type(answer.cache_type), tps_text(answer.least_tps));
+    return text + fmt::format("\nWanted: a context of {} tokens in {}, at least {:g} tok/s\n", answer.context_tokens,
+                              cache_type(answer.cache_type), answer.least_tps);
 }
 
 std::string pick_text(const Recommendation& answer) {
@@ -133,16 +134,31 @@ std::string all_text(const Recommendation& answer) {
     return text;
 }
 
+/// Those refused that somebody may ask about: the best of the too slow ones and of those that are not out of all reach.
+std::vector<const Candidate*> asked_about(const Recommendation& answer) {
+    constexpr int kOfEach = 2;
+    std::vector<const Candidate*> shown;
+    int slow = 0;
+    int large = 0;
+    for (const Candidate& candidate : answer.refused) {
+        const bool in_reach = candidate.needed_bytes / 4 <= candidate.limit_bytes;
+        if ((candidate.refusal == Refusal::kSpeed && slow++ < kOfEach) ||
+            (candidate.refusal == Refusal::kMemory && in_reach && large++ < kOfEach))
+            shown.push_back(&candidate);
+    }
+    if (shown.empty() && !answer.refused.empty()) shown.push_back(&answer.refused.front());
+    return shown;
+}
+
 /// How many there are, and what stood in the way of the best.
 std::string rest_text(const Recommendation& answer) {
-    constexpr std::size_t kShown = 3;
-    std::string text = fmt::format("\n{} of {} known models fit. Refused, best answers first:\n", answer.fitting.size(),
-                                   answer.fitting.size() + answer.refused.size());
     if (answer.refused.empty()) return fmt::format("\nAll {} known models fit.\n", answer.fitting.size());
-    for (std::size_t i = 0; i < std::min(kShown, answer.refused.size()); ++i)
-        text += refused_line(answer.refused[i], answer);
-    if (answer.refused.size() > kShown)
-        text += fmt::format("  and {} more; --all shows them\n", answer.refused.size() - kShown);
+    std::string text = fmt::format("\n{} of {} known models fit. Refused:\n", answer.fitting.size(),
+                                   answer.fitting.size() + answer.refused.size());
+    const auto shown = asked_about(answer);
+    for (const Candidate* candidate : shown) text += refused_line(*candidate, answer);
+    if (answer.refused.size() > shown.size())
+        text += fmt::format("  and {} more; --all shows them\n", answer.refused.size() - shown.size());
     return text;
 }
 

@@ -46,9 +46,9 @@ class RecommendTest(CliTest):
 
     def test_the_text_is_short_and_says_why(self):
         done = self.expect(self.velollm("recommend"), 0)
-        self.assertRegex(done.out, r"^May be taken: [\d.]+ GiB of memory\nWanted: a context of 4096 tokens in f16, 5\.00 tok/s\n")
+        self.assertRegex(done.out, r"^May be taken: [\d.]+ GiB of memory\nWanted: a context of 4096 tokens in f16, at least 5 tok/s\n")
         self.assertRegex(done.out, r"\nBest answers  \S+ \S+: the largest and newest that fits\n")
-        self.assertRegex(done.out, r"\n\d+ of 64 known models fit\. Refused, best answers first:\n")
+        self.assertRegex(done.out, r"\n\d+ of 64 known models fit\. Refused:\n")
         self.assertIn("--bandwidth measures it", done.out)
         self.assertLess(len(done.out.splitlines()), 25)
         everything = self.expect(self.velollm("recommend", "--all"), 0)
