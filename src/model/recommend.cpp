@@ -20,8 +20,8 @@ namespace {
 
 constexpr std::int64_t kGib = std::int64_t{1} << 30U;
 
-/// Coarser ones than these cost more than a smaller model does.
-constexpr std::array<std::string_view, 4> kMixes{"Q8_0", "Q6_K", "Q5_K_M", "Q4_K_M"};
+/// Coarsest first. Still coarser ones cost more than a smaller model does.
+constexpr std::array<std::string_view, 4> kMixes{"Q4_K_M", "Q5_K_M", "Q6_K", "Q8_0"};
 
 /// What a rank loses by the quantisation: by bits for a weight.
 double type_factor(const Candidate& candidate, std::int64_t tensor_bytes) {
@@ -138,6 +138,8 @@ Family family_of(const serde::CatalogueModel& model, const Machine& machine) {
         candidate.released = model.released;
         machine.judge(*shape, candidate);
         family.push_back(std::move(candidate));
+        // Finer ones need more, and know no more tokens.
+        if (family.back().refusal == Refusal::kMemory || family.back().refusal == Refusal::kContext) break;
     }
     return family;
 }

@@ -261,7 +261,10 @@ std::string recommendation_json(const Recommendation& answer, const RecommendNot
 }
 
 std::string recommendation_text(const Recommendation& answer, const RecommendNotes& notes, bool all) {
-    std::string text = machine_lines(answer, notes) + "\n" + pick_text(answer);
+    std::string text = machine_lines(answer, notes);
+    if (!answer.host_gbps && !answer.gpu_limit_bytes && notes.bandwidth_missing.empty())
+        text += "Nothing is known of speed: what fits may be very slow. Better: velollm recommend --bandwidth\n";
+    text += "\n" + pick_text(answer);
     text += all ? all_text(answer) : rest_text(answer);
     text += "\n";
     for (const std::string& note : note_sentences(answer, notes)) text += fmt::format("Note: {}.\n", note);
