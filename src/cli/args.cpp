@@ -9,6 +9,7 @@
 #include "backend/make_backend.h"
 #include "base/text.h"
 #include "cli/predict_args.h"
+#include "cli/recommend_args.h"
 #include "cli/settings.h"
 #include "cli/version.h"
 
@@ -23,10 +24,12 @@ struct Parser {
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
     CLI::App* predict = nullptr;
+    CLI::App* recommend = nullptr;
     CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
     PredictArgs predict_args;
+    RecommendArgs recommend_args;
     SelfTestArgs selftest_args;
     std::string config_file;
     std::string ollama_url;
@@ -245,6 +248,8 @@ void build(Parser& parser) {
     add_detect(parser);
     parser.predict = add_predict(app, parser.predict_args);
     add_output(*parser.predict, parser, parser.predict_args.out, {"text", "json"});
+    parser.recommend = add_recommend(app, parser.recommend_args);
+    add_output(*parser.recommend, parser, parser.recommend_args.out, {"text", "json"});
     add_selftest(parser);
     app.footer(
         "'velollm COMMAND --help' shows the options of a command.\n"
@@ -334,6 +339,7 @@ Result<void> take_backends(Parser& parser) {
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
     if (parser.predict->parsed()) return parser.predict_args;
+    if (parser.recommend->parsed()) return parser.recommend_args;
     if (parser.selftest->parsed()) return parser.selftest_args;
     BenchmarkArgs& args = parser.benchmark_args;
     if (const auto method = take_method(parser); !method) return usage_error(method.error());

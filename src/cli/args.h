@@ -64,6 +64,17 @@ struct PredictArgs {
     int threads = 0;  ///< 0: as many as are usable here
 };
 
+struct RecommendArgs {
+    OutputArgs out;
+    bool json = false;
+    bool bandwidth = false;  ///< measure how fast memory is read
+    bool all = false;        ///< print every model
+    std::string kv_type = "f16";
+    std::int64_t least_context = 4096;
+    std::optional<double> least_tps;  ///< absent: as fast as people read
+    std::string backend = "embedded";
+};
+
 struct SelfTestArgs {
     OutputArgs out;
     bool json = false;
@@ -76,7 +87,7 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, DetectArgs, PredictArgs, SelfTestArgs, Printed>;
+using Arguments = std::variant<BenchmarkArgs, DetectArgs, PredictArgs, RecommendArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

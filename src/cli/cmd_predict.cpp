@@ -6,12 +6,11 @@
 
 #include "backend/dry_run.h"
 #include "backend/make_backend.h"
-#include "base/text.h"
+#include "cli/cache_type.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "cli/predict_speed.h"
 #include "gguf/gguf.h"
-#include "gguf/tensor_types.h"
 #include "hardware/detect.h"
 #include "model/catalogue.h"
 #include "model/fit.h"
@@ -48,14 +47,6 @@ Result<NamedModel> find(const PredictArgs& args, const system::System& system) {
     auto shape = model::named_shape(args.model, args.mix);
     if (!shape) return shape.error();
     return NamedModel{std::move(*shape), {}};
-}
-
-Result<std::uint32_t> cache_type(const std::string& name) {
-    for (std::uint32_t number = 0; number < gguf::kTensorTypeCount; ++number) {
-        const gguf::TensorType* type = gguf::tensor_type(number);
-        if (type != nullptr && base::lower(type->name) == base::lower(name)) return number;
-    }
-    return Error{ErrorCode::kUsage, fmt::format("Unknown type of a KV cache: {}", name), "Take f16, q8_0 or q4_0."};
 }
 
 int verify(const PredictArgs& args, const report::Console& console, const NamedModel& found) {

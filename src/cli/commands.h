@@ -8,6 +8,7 @@ namespace velollm::cli {
 int cmd_benchmark(BenchmarkArgs args, const system::System& system);
 int cmd_detect(const DetectArgs& args, const system::System& system);
 int cmd_predict(const PredictArgs& args, const system::System& system);
+int cmd_recommend(const RecommendArgs& args, const system::System& system);
 int cmd_selftest(const SelfTestArgs& args, const system::System& system);
 
 /// The self-test that is kept of this machine, as JSON without white space; empty when there is none.

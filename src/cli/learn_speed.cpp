@@ -7,7 +7,7 @@
 
 #include "backend/make_backend.h"
 #include "base/digest.h"
-#include "base/text.h"
+#include "cli/cache_type.h"
 #include "gguf/gguf.h"
 #include "gguf/tensor_types.h"
 #include "model/calibration_file.h"
@@ -31,13 +31,6 @@ std::optional<model::ModelShape> shape_of(const TargetInfo& target, const system
     return shape ? std::optional(std::move(*shape)) : std::nullopt;
 }
 
-std::uint32_t cache_type(const std::string& name) {
-    for (std::uint32_t number = 0; number < gguf::kTensorTypeCount; ++number)
-        if (const auto* type = gguf::tensor_type(number); type != nullptr && base::lower(type->name) == name)
-            return number;
-    return gguf::types::kF16;
-}
-
 struct Spread {
     double low = 0;
     double median = 0;
@@ -58,7 +51,8 @@ std::optional<serde::SpeedRun> run_of(const report::Context& context, const Benc
     if (decode == nullptr || decode->median <= 0 || result.summary.verdict == Verdict::kInvalid || !in_one_memory)
         return std::nullopt;
     const std::int64_t prompt = result.prompt_eval_count.value_or(0);
-    const std::uint32_t type = cache_type(context.options.kv_type);
+    const auto stated = cache_type(context.options.kv_type);
+    const std::uint32_t type = stated ? *stated : gguf::types::kF16;
     serde::SpeedRun run{.when = result.timestamp,
                         .machine = base::sha256_hex(report::hardware_key_text(context.hardware)),
                         .source = "benchmark",

@@ -7,13 +7,10 @@
 #include <utility>
 
 #include "backend/embedded.h"
-#include "base/digest.h"
 #include "cli/interrupt.h"
+#include "cli/machine_rates.h"
 #include "cli/output.h"
-#include "hardware/bandwidth.h"
-#include "hardware/detect.h"
 #include "model/calibration_file.h"
-#include "report/hardware_json.h"
 
 namespace velollm::cli {
 namespace fs = std::filesystem;
@@ -51,13 +48,6 @@ private:
     bool on_;
 };
 
-/// The rate with so many threads, between what one and what all of them reach.
-std::optional<double> with_threads(double one, double all, int threads_of_all, int threads) {
-    if (all <= 0) return std::nullopt;
-    if (threads >= threads_of_all || one <= 0) return all;
-    return std::min(all, one * threads);
-}
-
 Result<model::MeasureLimits> limits_of(const fs::path& folder, const Hardware& hardware,
                                        const model::SpeedGrounds& grounds) {
     model::MeasureLimits limits{.memory_bytes = hardware.memory.available_bytes,
@@ -94,7 +84,7 @@ SpeedOfPrediction::SpeedOfPrediction(const PredictArgs& args, const system::Syst
     : args_(args),
       system_(system),
       hardware_(hardware),
-      machine_(base::sha256_hex(report::hardware_key_text(hardware))),
+      machine_(machine_key(hardware)),
       now_(system::utc_timestamp(system::unix_now_ms() / 1000)) {
     auto known = model::load_calibration(system);
     usable_ = static_cast<bool>(known);
@@ -107,37 +97,19 @@ SpeedOfPrediction::SpeedOfPrediction(const PredictArgs& args, const system::Syst
 
 void SpeedOfPrediction::learn_bandwidth(model::Prediction& prediction) {
     if (args_.bandwidth && !prediction.on_gpu) {
-        hardware::Probes probes = hardware::run_probes(system_, hardware::ask_kernel(), hardware_);
-        if (probes.bandwidth.valid)
-            model::put_rates(calibration_, {.when = now_,
-                                            .machine = machine_,
-                                            .threads = probes.bandwidth.threads,
-                                            .read_gbps = probes.bandwidth.read_gbps.value_or(0),
-                                            .read_gbps_1t = probes.bandwidth.read_gbps_1t.value_or(0),
-                                            .fp32_gflops = probes.peak.fp32_gflops.value_or(0),
-                                            .fp32_gflops_1t = probes.peak.fp32_gflops_1t.value_or(0)});
-        hardware_.memory.bandwidth = std::move(probes.bandwidth);
+        measure_rates(system_, machine_, now_, hardware_, calibration_);
         model::take_bandwidth(hardware_, prediction);
     }
     const serde::MachineRates* rates = model::rates_of(calibration_, machine_);
     if (prediction.on_gpu || rates == nullptr) return;
     if (rates->when != now_) prediction.bandwidth_when = rates->when;
-    prediction.bandwidth_gbps = with_threads(rates->read_gbps_1t, rates->read_gbps, rates->threads, prediction.threads);
+    prediction.bandwidth_gbps = read_gbps(*rates, prediction.threads);
     prediction.bandwidth_measured = true;
 }
 
 model::SpeedGrounds SpeedOfPrediction::grounds(const model::Prediction& prediction) const {
-    model::SpeedGrounds grounds{.calibration = calibration_,
-                                .machine = machine_,
-                                .engine = prediction.engine,
-                                .threads = prediction.threads,
-                                .on_gpu = prediction.on_gpu,
-                                .read_gbps = prediction.bandwidth_gbps,
-                                .fp32_gflops = std::nullopt};
-    if (const auto* rates = model::rates_of(calibration_, machine_))
-        grounds.fp32_gflops =
-            with_threads(rates->fp32_gflops_1t, rates->fp32_gflops, rates->threads, prediction.threads);
-    return grounds;
+    return speed_grounds(calibration_, machine_, prediction.engine, prediction.threads, prediction.on_gpu,
+                         prediction.bandwidth_gbps);
 }
 
 Result<void> SpeedOfPrediction::measure(const fs::path& file, model::Prediction& prediction) {

@@ -29,6 +29,11 @@ inline std::string gib_text(std::int64_t bytes) {
     return fmt::format("{:.1f} GiB", static_cast<double>(bytes) / static_cast<double>(kGib));
 }
 
+/// Tokens a second in three digits: a forecast knows no more.
+inline std::string tps_text(double value) {
+    return fmt::format("{:.{}f}", value, value < 10 ? 2 : value < 100 ? 1 : 0);
+}
+
 inline std::string count_text(int count, std::string_view noun) {
     return fmt::format("{} {}{}", count, noun, count == 1 ? "" : "s");
 }

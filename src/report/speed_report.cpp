@@ -15,15 +15,9 @@ using model::Prediction;
 using model::SpeedBasis;
 using model::SpeedRange;
 
-/// Three digits: a forecast knows no more.
-std::string tps(double value) {
-    return value < 10    ? fmt::format("{:.2f}", value)
-           : value < 100 ? fmt::format("{:.1f}", value)
-                         : fmt::format("{:.0f}", value);
-}
-
 std::string range_line(std::string_view what, const SpeedRange& range) {
-    return fmt::format("  {:<12}{} .. {} tok/s, likely {}\n", what, tps(range.low), tps(range.high), tps(range.likely));
+    return fmt::format("  {:<12}{} .. {} tok/s, likely {}\n", what, tps_text(range.low), tps_text(range.high),
+                       tps_text(range.likely));
 }
 
 std::string reads(const Prediction& prediction) {
@@ -57,7 +51,7 @@ std::string ceiling_line(const Prediction& prediction) {
     if (!most) return "";
     const std::string from = prediction.bandwidth_measured ? "measured" : "theoretical";
     const std::string when = prediction.bandwidth_when.empty() ? "" : " " + prediction.bandwidth_when.substr(0, 10);
-    std::string text = fmt::format("  {:<12}{} tok/s: {} at {:.1f} GB/s ({}{})", "ceiling", tps(*most),
+    std::string text = fmt::format("  {:<12}{} tok/s: {} at {:.1f} GB/s ({}{})", "ceiling", tps_text(*most),
                                    reads(prediction), *prediction.bandwidth_gbps, from, when);
     if (prediction.speed.roofline_share)
         text += fmt::format("; {:.0f} % of it are likely", 100 * *prediction.speed.roofline_share);
@@ -122,7 +116,8 @@ std::string truth_text(const serde::PastPrediction& past, std::string_view model
     const bool inside = past.measured >= past.low && past.measured <= past.high;
     return fmt::format(
         "Decode speed of {} as predicted on {}: {} .. {} tok/s, likely {}. Measured, at that depth: {}{}.\n", model,
-        past.when.substr(0, 10), tps(past.low), tps(past.high), tps(past.likely), tps(past.measured),
+        past.when.substr(0, 10), tps_text(past.low), tps_text(past.high), tps_text(past.likely),
+        tps_text(past.measured),
         inside ? "" : fmt::format(", {:+.0f} % beside the likely", 100 * (past.measured / past.likely - 1)));
 }
 

@@ -148,6 +148,7 @@ std::string read_model(const json& object, std::size_t index, CatalogueModel& mo
     fields.take("name", model.name);
     fields.take("aliases", model.aliases);
     fields.take("architecture", model.architecture);
+    fields.take("released", model.released);
     fields.take("source", model.source);
     fields.take("quantization", model.quantization);
     fields.take("blocks", model.blocks);

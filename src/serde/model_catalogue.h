@@ -25,6 +25,7 @@ struct CatalogueModel {
     std::string architecture;          ///< llama.cpp's name
     std::string source;                ///< where the figures were looked up; "recalled" when they weren't
     std::string quantization;          ///< the mix that is meant when none is asked for
+    std::string released;              ///< "2024-09": year and month; empty when unknown
 
     std::int64_t blocks = 0;
     std::int64_t embedding = 0;
