@@ -8,6 +8,7 @@
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/optimize_args.h"
 #include "cli/predict_args.h"
 #include "cli/settings.h"
 #include "cli/version.h"
@@ -22,10 +23,12 @@ struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
+    CLI::App* optimize = nullptr;
     CLI::App* predict = nullptr;
     CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
+    OptimizeArgs optimize_args;
     PredictArgs predict_args;
     SelfTestArgs selftest_args;
     std::string config_file;
@@ -48,10 +51,11 @@ void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::v
         ->group("Output");
     std::string names;
     for (const std::string& format : formats) names += (names.empty() ? "" : ", ") + format;
-    command.add_option("--format", out.format, "What to print: " + names)
-        ->check(silent(CLI::IsMember(formats)))
-        ->type_name("NAME")
-        ->group("Output");
+    if (!formats.empty())
+        command.add_option("--format", out.format, "What to print: " + names)
+            ->check(silent(CLI::IsMember(formats)))
+            ->type_name("NAME")
+            ->group("Output");
     command.add_flag("-q,--quiet", out.quiet, "Print the results only")->group("Output");
     command.add_flag("-v,--verbose", out.verbose, "Print every metric and note")->group("Output");
     command.add_flag("--no-color", out.no_color, "No colour (also: NO_COLOR=1)")->group("Output");
@@ -243,6 +247,8 @@ void build(Parser& parser) {
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
     add_detect(parser);
+    parser.optimize = add_optimize(app, parser.optimize_args);
+    add_output(*parser.optimize, parser, parser.optimize_args.out, {});
     parser.predict = add_predict(app, parser.predict_args);
     add_output(*parser.predict, parser, parser.predict_args.out, {"text", "json"});
     add_selftest(parser);
@@ -333,6 +339,7 @@ Result<void> take_backends(Parser& parser) {
 
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
+    if (parser.optimize->parsed()) return parser.optimize_args;
     if (parser.predict->parsed()) return parser.predict_args;
     if (parser.selftest->parsed()) return parser.selftest_args;
     BenchmarkArgs& args = parser.benchmark_args;

@@ -86,7 +86,6 @@ void add_held_memory(const system::System& system, Facts& facts) {
 Facts gather(const Target& target, Profile profile, const Limits& limits, const system::System& system, Clock& clock) {
     Facts facts;
     facts.engine = target.engine;
-    facts.model = target.model;
     facts.profile = profile;
     facts.limits = limits;
     facts.shell = engine_environment(system.env);
@@ -94,6 +93,7 @@ Facts gather(const Target& target, Profile profile, const Limits& limits, const 
     // While this process has one thread: libraries are asked in copies of it.
     facts.hardware = hardware::detect_with_libraries(system, kernel, clock);
     facts.observed = observe(target, system, clock);
+    facts.model = facts.observed.model;
     facts.version = target.engine == "embedded" ? backend::embedded_engine_version() : facts.observed.version;
     facts.threads = facts.hardware.cpu.usable;
     facts.memory_bytes = facts.hardware.memory.available_bytes;

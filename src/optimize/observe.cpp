@@ -1,6 +1,7 @@
 #include "optimize/observe.h"
 
 #include <fmt/core.h>
+#include <velollm/spec.h>
 
 #include <filesystem>
 #include <functional>
@@ -77,7 +78,7 @@ std::string from_line(std::string_view modelfile) {
 }
 
 /// What Ollama says. Returns the file of the model's weights where it names one.
-std::string ask_ollama(Asker& ask, const std::string& model, Observed& observed) {
+std::string ask_ollama(Asker& ask, Observed& observed) {
     if (!ask.get("/api/version") || !ask.json().text("/version")) return "";
     observed.answering = true;
     observed.version = *ask.json().text("/version");
@@ -90,10 +91,12 @@ std::string ask_ollama(Asker& ask, const std::string& model, Observed& observed)
                                        .gpu_bytes = ask.json().integer(field("size_vram")).value_or(0)});
         }
     }
+    if (observed.model.empty() && !observed.models.empty()) observed.model = observed.models.front().name;
+    if (observed.model.empty()) observed.model = kDefaultModel;
     base::JsonWriter body;
-    body.begin_object().field("model", model).end_object();
+    body.begin_object().field("model", observed.model).end_object();
     if (!ask.post("/api/show", body.text())) {
-        observed.unseen.push_back(fmt::format("the server has no model {}: its own settings", model));
+        observed.unseen.push_back(fmt::format("the server has no model {}: its own settings", observed.model));
         return "";
     }
     observed.modelfile = parse_parameters(ask.json().text("/parameters").value_or(""));
@@ -105,7 +108,10 @@ std::string ask_llama_server(Asker& ask, Observed& observed) {
     observed.answering = true;
     observed.slot_context = ask.json().integer("/default_generation_settings/n_ctx");
     observed.slots = ask.json().integer("/total_slots");
-    return std::string(ask.json().text("/model_path").value_or(""));
+    std::string file(ask.json().text("/model_path").value_or(""));
+    if (observed.model.empty()) observed.model = ask.json().text("/model_alias").value_or("");
+    if (observed.model.empty()) observed.model = fs::path(file).stem().string();
+    return file;
 }
 
 ObservedProcess read_process(const system::System& system, int pid) {
@@ -207,6 +213,7 @@ std::string installed_version(const Target& target, const system::System& system
 Observed observe(const Target& target, const system::System& system, Clock& clock) {
     Observed observed;
     observed.engine = target.engine;
+    observed.model = target.model;
     if (target.engine == "embedded") return observed;
     const auto url = address_of(target, system);
     if (!url) {
@@ -216,9 +223,10 @@ Observed observe(const Target& target, const system::System& system, Clock& cloc
     observed.url = url->text();
     Asker ask(*url, system, clock);
     const bool ollama = target.engine == "ollama";
-    const std::string file = ollama ? ask_ollama(ask, target.model, observed) : ask_llama_server(ask, observed);
+    const std::string file = ollama ? ask_ollama(ask, observed) : ask_llama_server(ask, observed);
     observed.model_file = file;
     if (observed.answering) look_at_processes(system, *url, file, observed);
+    if (observed.model.empty() && ollama) observed.model = kDefaultModel;
     if (observed.version.empty()) observed.version = installed_version(target, system, clock);
     if (!observed.answering)
         observed.unseen.push_back(

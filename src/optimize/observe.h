@@ -16,7 +16,7 @@ namespace velollm::optimize {
 /// Which server to look at.
 struct Target {
     std::string engine = "ollama";
-    std::string model;
+    std::string model;         ///< empty: one that the server holds, else the engine's usual one
     std::string url;           ///< as the user typed it; empty: the engine's usual one
     std::string llama_server;  ///< program to ask for its version where no server runs; empty: looked for
 };

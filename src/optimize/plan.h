@@ -53,6 +53,7 @@ struct Observed {
     std::string engine;   ///< ollama, llama-server, embedded
     std::string version;  ///< of the server, else of the installed program; empty: unknown
     std::string url;
+    std::string model;  ///< that is looked at: the one that was asked for, else one that is loaded, else the usual one
     bool answering = false;
     std::string manager;     ///< "systemd unit ollama.service", "container", "process 123"; empty: unknown
     std::string unit;        ///< of systemd, where one runs it
