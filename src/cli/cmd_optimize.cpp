@@ -60,7 +60,8 @@ void keep(const optimize::Plan& plan, const system::System& system) {
 std::vector<optimize::Expected> to_check(const std::optional<optimize::StoredPlan>& stored,
                                          const optimize::Facts& facts) {
     std::vector<optimize::Expected> all;
-    if (stored && stored->model == facts.model) all = stored->expected;
+    if (stored && (stored->model == facts.model || optimize::velo_tag(stored->model) == facts.model))
+        all = stored->expected;
     for (optimize::Expected& one : optimize::expected_of_server(facts)) {
         const bool known =
             std::any_of(all.begin(), all.end(), [&](const auto& other) { return other.knob == one.knob; });

@@ -227,7 +227,11 @@ Observed observe(const Target& target, const system::System& system, Clock& cloc
     observed.model_file = file;
     if (observed.answering) look_at_processes(system, *url, file, observed);
     if (observed.model.empty() && ollama) observed.model = kDefaultModel;
-    if (observed.version.empty()) observed.version = installed_version(target, system, clock);
+    Target program = target;
+    if (!ollama && observed.server && !observed.server->words.empty() && !observed.container &&
+        fs::path(observed.server->words.front()).is_absolute())
+        program.llama_server = observed.server->words.front();
+    if (observed.version.empty()) observed.version = installed_version(program, system, clock);
     if (!observed.answering)
         observed.unseen.push_back(
             fmt::format("a server: none answers at {}, so this is planned from the hardware, the "

@@ -82,8 +82,12 @@ std::string names_of(const std::vector<Line>& lines) {
 
 /// The shells: `set` and `drop` write one line of theirs.
 std::string render_shell(const Plan& plan, std::string_view use, std::string_view erase, const LineWriter& write) {
-    const std::vector<Line> lines = lines_for(plan, "environment");
+    std::vector<Line> lines = lines_for(plan, "environment");
     const std::vector<Line> own = own_lines(plan);
+    // What is set further down isn't taken away first.
+    std::erase_if(lines, [&](const Line& line) {
+        return std::any_of(own.begin(), own.end(), [&](const Line& other) { return other.name == line.name; });
+    });
     std::string text = title(plan, "#") + fmt::format("# Use: {}\n", use);
     if (plan.changes().empty()) return text + "# Nothing to change: the settings are as good as rules can make them.\n";
     if (plan.engine == "embedded") {
@@ -211,9 +215,7 @@ Result<std::string> render_modelfile(const Plan& plan) {
         return is_plain_value(std::string_view(&c, 1)) || c == ':' || c == '/';
     });
     if (!plain) return unfit("the model's name has characters that it can't hold");
-    const std::size_t colon = plan.model.rfind(':');
-    const bool tagged = colon != std::string::npos && plan.model.find('/', colon) == std::string::npos;
-    const std::string tag = tagged ? plan.model + "-velo" : plan.model + ":velo";
+    const std::string tag = velo_tag(plan.model);
     std::string text = title(plan, "#");
     text += fmt::format(
         "# Makes a new model beside the old one, which stays as it is:\n"
@@ -296,6 +298,12 @@ Format format_of_file(std::string_view name) {
 
 std::string usual_file(Format format) {
     return std::string(row(format).file);
+}
+
+std::string velo_tag(const std::string& model) {
+    const std::size_t colon = model.rfind(':');
+    const bool tagged = colon != std::string::npos && model.find('/', colon) == std::string::npos;
+    return tagged ? model + "-velo" : model + ":velo";
 }
 
 std::vector<Line> lines_for(const Plan& plan, std::string_view channel) {

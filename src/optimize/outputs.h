@@ -34,6 +34,9 @@ Format format_of_file(std::string_view name);
 /// The usual name of a file of that form.
 std::string usual_file(Format format);
 
+/// The tag that a Modelfile makes beside a model's own: "llama3.2:3b-velo".
+std::string velo_tag(const std::string& model);
+
 /// One change as a channel has it.
 struct Line {
     std::string name;

@@ -122,6 +122,15 @@ std::string text_of(const Settings& settings, const std::string& name) {
     return it == settings.end() ? "" : it->second.value;
 }
 
+bool sent_by_us(std::string_view variable) {
+    return variable == "OLLAMA_NUM_CTX" || variable == "OLLAMA_NUM_BATCH" || variable == "OLLAMA_NUM_GPU" ||
+           variable == "OLLAMA_NUM_THREAD";
+}
+
+bool in_force(const Settings& settings, const std::string& setting, const std::string& value) {
+    return !setting.empty() && text_of(settings, setting) == base::trim(value);
+}
+
 bool is_chosen(const Settings& settings, const std::string& name) {
     const auto it = settings.find(name);
     return it != settings.end() && it->second.chosen;

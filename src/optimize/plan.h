@@ -165,6 +165,10 @@ std::string_view confidence_name(Confidence confidence);
 std::optional<std::int64_t> number_of(const Settings& settings, const std::string& name);
 /// Its text; empty when unknown.
 std::string text_of(const Settings& settings, const std::string& name);
+/// VeloLLM sends these variables with its own requests, so that in a shell they do something; no Ollama reads them.
+bool sent_by_us(std::string_view variable);
+/// The value that a dead name was to give `setting` is in force by other means: the name does no harm.
+bool in_force(const Settings& settings, const std::string& setting, const std::string& value);
 /// Somebody set it.
 bool is_chosen(const Settings& settings, const std::string& name);
 

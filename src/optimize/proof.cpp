@@ -108,6 +108,11 @@ Proof prove_gone(const Expected& expected, const Facts& facts, Proof proof) {
         return proof;
     }
     proof.observed = it->second;
+    if (in_force(facts.settings, expected.setting, it->second)) {
+        proof.state = ProofState::kVerified;
+        proof.why = "it is still there, and its value is in force by other means";
+        return proof;
+    }
     proof.state = ProofState::kNotApplied;
     proof.why = "the server still has it";
     return proof;
@@ -210,6 +215,7 @@ std::vector<Expected> expected_of_server(const Facts& facts) {
             const NameVerdict verdict = judge_name(facts.engine, facts.version, "environment", name);
             if (value.empty() || verdict.use == NameUse::kUnknown) continue;
             if (verdict.use == NameUse::kRead && verdict.setting.empty()) continue;  // read for another end
+            if (sent_by_us(name) && in_force(facts.settings, verdict.setting, value)) continue;
             out.push_back({verdict.setting, value, "environment", name});
         }
     for (const auto& [name, value] : facts.observed.modelfile)

@@ -51,13 +51,8 @@ struct DeadName {
     bool in_server;
     NameVerdict verdict;
 };
-/// VeloLLM sends these itself with its own requests (see README.md), so that in a shell they do something.
-bool sent_by_us(std::string_view name) {
-    return name == "OLLAMA_NUM_CTX" || name == "OLLAMA_NUM_BATCH" || name == "OLLAMA_NUM_GPU" ||
-           name == "OLLAMA_NUM_THREAD";
-}
-
-std::vector<DeadName> dead_names(const Facts& facts) {
+std::vector<DeadName> dead_names(const Draft& draft) {
+    const Facts& facts = draft.facts;
     std::vector<DeadName> found;
     if (facts.engine == "embedded") return found;
     const auto look = [&](const system::Environment& env, const std::string& where, bool server) {
@@ -66,6 +61,7 @@ std::vector<DeadName> dead_names(const Facts& facts) {
             const bool known = std::any_of(found.begin(), found.end(),
                                            [&, name = name](const DeadName& one) { return one.name == name; });
             NameVerdict verdict = judge_name(facts.engine, facts.version, "environment", name);
+            if (sent_by_us(name) && in_force(draft.settings, verdict.setting, value)) continue;
             if (known || verdict.use == NameUse::kRead || verdict.use == NameUse::kUnknown) continue;
             found.push_back({name, value, where, server, std::move(verdict)});
         }
@@ -172,7 +168,7 @@ void rule_keep_alive(Draft& draft) {
 }
 
 void rule_dead_names(Draft& draft) {
-    for (const DeadName& dead : dead_names(draft.facts)) {
+    for (const DeadName& dead : dead_names(draft)) {
         Finding finding;
         finding.rule = "R11";
         finding.title = fmt::format("{} does nothing", dead.name);
