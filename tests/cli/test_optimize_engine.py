@@ -110,6 +110,33 @@ class Engines(Bound, CliTest):
         done = self.expect(self.optimize(engine.url), 0)
         self.assertIn("Nothing to change", done.out)
 
+    def test_the_guides_flow_word_for_word(self):
+        """Baseline, optimize, source, optimised, jq: the settings are seen by the running engine."""
+        binary = os.environ["VELOLLM_OLLAMA"]
+        engine = self.started(binary)
+        # The guide names no model: it is the usual one.
+        create_model(engine, binary, "llama3.2:3b", os.environ["VELOLLM_MODEL"], self.folder)
+        program = self.folder / "bin" / "velollm"
+        program.parent.mkdir()
+        program.symlink_to(os.environ["VELOLLM_BINARY"])
+        short = self.folder / "home/config/velollm/velollm.json"
+        short.write_text('{"warmup": 1, "quiet-check": 0, "max-tokens": 4, "iterations": 2}')
+        guide = ("velollm benchmark -o baseline.json\n"
+                 "velollm optimize -o velollm.sh\n"
+                 "source velollm.sh\n"
+                 "velollm benchmark -o optimized.json\n"
+                 "jq '.[0].tokens_per_second' baseline.json\n"
+                 "jq '.[0].tokens_per_second' optimized.json\n")
+        done = subprocess.run(["bash", "-c", guide], cwd=self.folder, capture_output=True, text=True, timeout=300, check=False,
+                              env=self.environment(OLLAMA_HOST=f"127.0.0.1:{engine.port}",
+                                                   PATH=f"{program.parent}:{os.environ['PATH']}"))
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        self.assertIn("\nOptions: num_thread 1 (OLLAMA_NUM_THREAD)\n", done.stdout)
+        for speed in done.stdout.splitlines()[-2:]:
+            self.assertGreater(float(speed), 0)
+        children = subprocess.run(["pgrep", "-P", str(engine.process.pid), "-a"], capture_output=True, text=True, check=True)
+        self.assertIn(" -t 1 ", children.stdout)
+
     def test_contexts_of_a_profile_reach_ollama(self):
         """A Modelfile from the plan, then /api/ps."""
         binary = os.environ["VELOLLM_OLLAMA"]
