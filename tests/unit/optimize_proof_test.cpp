@@ -36,6 +36,7 @@ struct Recorded {
 std::vector<Recorded> recordings() {
     std::vector<Recorded> out;
     for (const auto& entry : fs::directory_iterator(fs::path(VELOLLM_TESTS_DIR) / "traces/optimize")) {
+        if (entry.path().extension() != ".json") continue;
         const json file = json::parse(system::read_file(entry.path()).value_or(""));
         Recorded one;
         one.name = entry.path().stem().string();
