@@ -281,7 +281,7 @@ TEST(OptimizeRules, R10KeepAliveMovesTheFirstTokenOnly) {
 TEST(OptimizeRules, R11DeadNames) {
     Facts facts = good_facts();
     facts.observed.server->env = {{"OLLAMA_NUM_CTX", "8192"}, {"OLLAMA_FLASH_ATTN", "1"}, {"OLLAMA_NUM_PARALLEL", "1"}};
-    facts.shell = {{"OLLAMA_GPU_LAYERS", "99"}, {"OLLAMA_NUM_BATCH", "512"}};
+    facts.shell = {{"OLLAMA_GPU_LAYERS", "99"}, {"OLLAMA_NUM_BATCH", "1024"}};
     const Plan plan = make_plan(facts);
     EXPECT_EQ(changes_of(plan),
               (Texts{"R11 flash_attention= environment OLLAMA_FLASH_ATTN", "R11 num_ctx= environment OLLAMA_NUM_CTX",
