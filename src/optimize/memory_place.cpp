@@ -74,8 +74,10 @@ std::optional<model::MemoryQuestion> question_of(const Facts& facts, const Setti
     backend::MemorySettings& memory = question.settings;
     memory.sequences = std::max<std::int64_t>(number_of(settings, "parallel").value_or(1), 1);
     // Ollama gives each sequence a cache of its own; llama-server's slots share one by default.
-    memory.unified = facts.engine != "ollama" && !is_chosen(settings, "parallel");
-    memory.context_tokens = memory.unified ? *context : *context * memory.sequences;
+    // Its context is that of all slots together, Ollama's that of one.
+    const bool of_one = facts.engine == "ollama";
+    memory.unified = facts.observed.shares_cache();
+    memory.context_tokens = of_one ? *context * memory.sequences : *context;
     memory.ubatch_tokens = std::max<std::int64_t>(number_of(settings, "num_batch").value_or(512), 1);
     memory.batch_tokens = std::max(memory.ubatch_tokens, memory.batch_tokens);
     memory.outputs = memory.sequences;
@@ -103,7 +105,7 @@ std::int64_t most_context(const Facts& facts, const model::MemoryQuestion& quest
     const auto most = [&](const model::ModelShape& shape) {
         return model::largest_context(shape, question, place.limit_bytes);
     };
-    const std::int64_t sequences = question.settings.unified ? 1 : question.settings.sequences;
+    const std::int64_t sequences = facts.engine == "ollama" ? question.settings.sequences : 1;
     std::optional<std::int64_t> found;
     if (sequences == 1) {
         found = most(*facts.shape);

@@ -62,8 +62,9 @@ std::optional<std::string> config_in_log(std::string_view log, std::string_view 
 std::optional<std::string> load_in_log(std::string_view log, std::string_view field);
 /// "n_threads = 2" of the last line "system_info" of llama.cpp.
 std::optional<std::string> threads_in_log(std::string_view log);
-/// The contexts that a model's loads had, in the log's order.
-std::vector<std::int64_t> loaded_contexts(std::string_view log, std::string_view model);
+/// The contexts that the loads of a model had, in the log's order. `file`: of its weights; empty: of the first model
+/// that was loaded.
+std::vector<std::int64_t> loaded_contexts(std::string_view log, std::string_view file);
 
 /// "5m", "1h30m", "300" (seconds), "-1" -> seconds; nothing for anything else. Go's durations.
 std::optional<double> duration_seconds(std::string_view text);

@@ -23,10 +23,6 @@ std::string_view word_at(std::string_view text, std::string_view ends) {
     return text.substr(0, text.find_first_of(ends));
 }
 
-bool names(std::string_view line, std::string_view model) {
-    return model.empty() || line.find(model) != std::string_view::npos;
-}
-
 bool is_flag(std::string_view word) {
     return word.size() > 1 && word.front() == '-' && !base::parse_double(word);
 }
@@ -126,17 +122,17 @@ std::optional<std::string> threads_in_log(std::string_view log) {
     return std::string(word_at(line.substr(at + kMark.size()), " ("));
 }
 
-std::vector<std::int64_t> loaded_contexts(std::string_view log, std::string_view) {
+std::vector<std::int64_t> loaded_contexts(std::string_view log, std::string_view file) {
     std::vector<std::int64_t> contexts;
-    std::string first_model;
+    std::string wanted(file);
     for (const std::string_view line : base::split(log, '\n')) {
-        if (line.find("msg=\"starting llama-server\"") == std::string_view::npos || !names(line, " -c ")) continue;
+        if (line.find("msg=\"starting llama-server\"") == std::string_view::npos) continue;
         std::vector<std::string> words;
         for (const std::string_view word : base::split(line, ' ')) words.emplace_back(word);
         const std::string model = flag_value(words, {"--model"}).value_or("");
-        if (first_model.empty()) first_model = model;
+        if (wanted.empty()) wanted = model;
         const auto context = base::parse_int(flag_value(words, {"-c"}).value_or(""));
-        if (context && model == first_model) contexts.push_back(*context);
+        if (context && model == wanted) contexts.push_back(*context);
     }
     return contexts;
 }

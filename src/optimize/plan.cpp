@@ -9,6 +9,7 @@
 #include "base/digest.h"
 #include "base/text.h"
 #include "optimize/knobs_json.h"
+#include "optimize/observe.h"
 #include "optimize/registry.h"
 #include "optimize/rules.h"
 
@@ -77,6 +78,15 @@ const ObservedModel* Observed::find_model(const std::string& name) const {
 const ObservedProcess* Observed::engine_process() const {
     if (worker) return &*worker;
     return server && engine != "ollama" ? &*server : nullptr;
+}
+
+bool Observed::shares_cache() const {
+    if (engine != "llama-server" || !server) return engine == "llama-server";
+    const auto told = [&](const std::vector<std::string>& flags, const char* variable) {
+        return flag_value(server->words, flags) || server->env.contains(variable);
+    };
+    return told({"-kvu", "--kv-unified"}, "LLAMA_ARG_KV_UNIFIED") ||
+           !told({"-np", "--parallel"}, "LLAMA_ARG_N_PARALLEL");
 }
 
 std::vector<Change> Plan::changes() const {

@@ -70,6 +70,8 @@ struct Observed {
     std::vector<std::string> unseen;
 
     const ObservedModel* find_model(const std::string& name) const;
+    /// llama-server: all slots share one cache, so that each can have the whole context.
+    bool shares_cache() const;
     /// The process whose command line shows what the engine was told: the worker, else the server.
     const ObservedProcess* engine_process() const;
 };

@@ -176,7 +176,8 @@ std::optional<std::string> shown_at(const serde::ReadBack& back, const Observed&
         return std::to_string(loaded->context);
     }
     if (back.place == "props") {
-        const auto& value = key == "n_ctx" ? observed.slot_context : observed.slots;
+        auto value = key == "n_ctx" ? observed.slot_context : observed.slots;
+        if (value && key == "n_ctx" && !observed.shares_cache()) *value *= observed.slots.value_or(1);
         return value ? std::optional(std::to_string(*value)) : std::nullopt;
     }
     if (back.place == "environment") return in_process(observed.server, back);

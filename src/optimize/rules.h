@@ -44,7 +44,7 @@ bool processor_computes(const Facts& facts, const Settings& settings);
 std::optional<model::MemoryQuestion> question_of(const Facts& facts, const Settings& settings, const Place& place);
 std::int64_t needed_bytes(const Facts& facts, const model::MemoryQuestion& question, const Place& place);
 
-/// The largest context of one sequence, a multiple of 1024, that fits with the rest as asked; 0: none does.
+/// The largest value of num_ctx, a multiple of 1024, that fits with the rest as asked; 0: none does.
 std::int64_t most_context(const Facts& facts, const model::MemoryQuestion& question, const Place& place);
 
 // ---- The rules, in the order in which they are asked ----

@@ -83,7 +83,7 @@ void rule_attention(Draft& draft) {
     const bool by_itself = std::find(kAttentionByItself.begin(), kAttentionByItself.end(), facts.shape->architecture) !=
                            kAttentionByItself.end();
     if (by_itself) return;
-    const bool old_cuda = gpu->vendor == "Nvidia" && !gpu->compute_capability.empty() && gpu->compute_capability < "7";
+    const bool old_cuda = gpu->vendor == "Nvidia" && base::parse_double(gpu->compute_capability).value_or(7.0) < 7.0;
     if (old_cuda) return;
     Finding finding;
     finding.rule = "R7";
@@ -129,7 +129,8 @@ void rule_gpu_unused(Draft& draft) {
 }
 
 void rule_reloads(Draft& draft) {
-    const std::vector<std::int64_t> contexts = loaded_contexts(draft.facts.observed.log, draft.facts.model);
+    const std::vector<std::int64_t> contexts =
+        loaded_contexts(draft.facts.observed.log, draft.facts.observed.model_file);
     constexpr std::size_t kFew = 3;
     const std::set<std::int64_t> distinct(contexts.begin(), contexts.end());
     std::size_t switches = 0;

@@ -108,9 +108,11 @@ void widen(Draft& draft, const Asked& asked, std::int64_t context, std::int64_t 
     add(draft, std::move(finding));
 }
 
+/// Of the setting: llama-server without a shared cache divides it among its slots.
 std::int64_t wanted_context(const Facts& facts) {
-    if (facts.limits.context_tokens) return *facts.limits.context_tokens;
-    return profile_context(facts.profile);
+    const std::int64_t slots =
+        facts.engine == "llama-server" && !facts.observed.shares_cache() ? facts.observed.slots.value_or(1) : 1;
+    return facts.limits.context_tokens.value_or(profile_context(facts.profile)) * slots;
 }
 
 }  // namespace
@@ -162,7 +164,7 @@ void rule_context(Draft& draft) {
     if (!asked) return;
     const std::int64_t most = most_context(facts, asked->question, asked->place);
     const std::int64_t wanted = wanted_context(facts);
-    const std::int64_t least = facts.limits.context_tokens.value_or(kStep);
+    const std::int64_t least = facts.limits.context_tokens ? wanted : kStep;
     if (asked->fits()) {
         const bool asks_for_more = facts.limits.context_tokens || facts.profile != Profile::kChat;
         if (asks_for_more && *context < wanted) widen(draft, *asked, *context, wanted, most);

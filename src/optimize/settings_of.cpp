@@ -91,7 +91,11 @@ void add_ollama(const Observed& observed, const std::string& model, std::int64_t
 }
 
 void add_llama_server(const Observed& observed, Collector& collect) {
-    if (observed.slot_context) collect.put("num_ctx", std::to_string(*observed.slot_context), "/props", false);
+    const std::int64_t caches = observed.shares_cache() ? 1 : observed.slots.value_or(1);
+    if (observed.server)
+        if (const auto context = flag_value(observed.server->words, {"-c", "--ctx-size"}); context && *context != "0")
+            collect.from_flag("num_ctx", *observed.server, {"-c", "--ctx-size"});
+    if (observed.slot_context) collect.put("num_ctx", std::to_string(*observed.slot_context * caches), "/props", false);
     if (observed.server) {
         for (const Knob& knob : registry().knobs) {
             if (knob.engine != "llama-server" || knob.channels.front() != "flag") continue;

@@ -94,6 +94,7 @@ TEST(Knobs, SecretsOfAnEnvironmentAreLeftOut) {
     EXPECT_TRUE(is_engine_variable("CUDA_VISIBLE_DEVICES"));
     EXPECT_FALSE(is_engine_variable("OLLAMA_API_KEY"));
     EXPECT_FALSE(is_engine_variable("LLAMA_ARG_API_KEY_FILE"));
+    EXPECT_FALSE(is_engine_variable("OLLAMA_AUTH_TOKEN"));
     EXPECT_FALSE(is_engine_variable("HF_TOKEN"));
     EXPECT_FALSE(is_engine_variable("PATH"));
 }

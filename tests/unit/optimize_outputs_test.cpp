@@ -46,7 +46,7 @@ Plan hostile_plan(const std::string& value) {
     Plan plan;
     plan.engine = "ollama";
     plan.version = "0.32.15";
-    plan.model = "evil'model\n$(touch EVIL)";
+    plan.model = "evil'model\n$(touch EVIL) \u2028volumes: [] \u0085";
     plan.unit = "a b\nc.service";
     plan.id = "0123456789ab";
     Finding finding;
@@ -63,6 +63,7 @@ protected:
         folder_ = fs::path(testing::TempDir()) / ("velollm-outputs-" + std::to_string(system_.env.size()) +
                                                   testing::UnitTest::GetInstance()->current_test_info()->name());
         fs::create_directories(folder_);
+        fs::remove("EVIL");  // of an earlier, failed run
     }
     void TearDown() override { fs::remove_all(folder_); }
 

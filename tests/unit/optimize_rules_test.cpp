@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "optimize/observe.h"
 #include "optimize/registry.h"
 #include "support/facts.h"
 
@@ -151,6 +152,22 @@ TEST(OptimizeRules, R2LongerContextWhereTheProfileNeedsIt) {
     EXPECT_EQ(plan_of(facts), Texts{});
     facts.limits.context_tokens = 1'000'000;  // at most what it was trained for, and what fits
     EXPECT_EQ(plan_of(facts), Texts{"R2 num_ctx=131072 modelfile num_ctx"});
+}
+
+TEST(OptimizeRules, R2SlotsOfLlamaServerDivideTheContextUnlessTheyShareACache) {
+    Facts facts = good_facts();
+    facts.engine = facts.observed.engine = "llama-server";
+    facts.version = "0.5.0";
+    facts.observed.slots = 4;
+    facts.limits.context_tokens = 6000;
+    facts.observed.slot_context = 4096;
+    facts.observed.server = ObservedProcess{100, {"llama-server"}, {}, true};
+    facts.settings = settings_of(facts.observed, facts.model, 0);
+    EXPECT_EQ(plan_of(facts), Texts{"R2 num_ctx=6144 flag --ctx-size"});
+    facts.observed.server->words = {"llama-server", "-np", "4"};
+    facts.settings = settings_of(facts.observed, facts.model, 0);
+    EXPECT_EQ(text_of(facts.settings, "num_ctx"), "16384");
+    EXPECT_EQ(plan_of(facts), Texts{"R2 num_ctx=24576 flag --ctx-size"});
 }
 
 TEST(OptimizeRules, R2WhatIsTooLargeAltogether) {
