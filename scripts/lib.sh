@@ -35,7 +35,8 @@ ENGINE_RECIPE=1
 BUILD_PACKAGES=(g++ cmake ninja-build git ca-certificates python3 python3-pip unzip pkg-config
     libcurl4-openssl-dev libssl-dev zlib1g-dev libfmt-dev libcli11-dev nlohmann-json3-dev libsimdjson-dev
     libboost-dev libgtest-dev)
-CHECK_PACKAGES=(jq clang-14 clang-format-14 libclang-rt-14-dev libbenchmark-dev libvalijson-dev)
+CHECK_PACKAGES=(jq clang-14 clang-format-14 libclang-rt-14-dev libbenchmark-dev libvalijson-dev
+    dash zsh fish systemd python3-yaml)
 
 # ---- Where things are kept ----
 

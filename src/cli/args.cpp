@@ -8,8 +8,11 @@
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/detect_args.h"
+#include "cli/optimize_args.h"
 #include "cli/predict_args.h"
 #include "cli/recommend_args.h"
+#include "cli/selftest_args.h"
 #include "cli/settings.h"
 #include "cli/version.h"
 
@@ -23,11 +26,13 @@ struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
+    CLI::App* optimize = nullptr;
     CLI::App* predict = nullptr;
     CLI::App* recommend = nullptr;
     CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
+    OptimizeArgs optimize_args;
     PredictArgs predict_args;
     RecommendArgs recommend_args;
     SelfTestArgs selftest_args;
@@ -51,10 +56,11 @@ void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::v
         ->group("Output");
     std::string names;
     for (const std::string& format : formats) names += (names.empty() ? "" : ", ") + format;
-    command.add_option("--format", out.format, "What to print: " + names)
-        ->check(silent(CLI::IsMember(formats)))
-        ->type_name("NAME")
-        ->group("Output");
+    if (!formats.empty())
+        command.add_option("--format", out.format, "What to print: " + names)
+            ->check(silent(CLI::IsMember(formats)))
+            ->type_name("NAME")
+            ->group("Output");
     command.add_flag("-q,--quiet", out.quiet, "Print the results only")->group("Output");
     command.add_flag("-v,--verbose", out.verbose, "Print every metric and note")->group("Output");
     command.add_flag("--no-color", out.no_color, "No colour (also: NO_COLOR=1)")->group("Output");
@@ -211,31 +217,6 @@ void add_benchmark(Parser& parser) {
     add_output(command, parser, args.out, {"text", "json", "csv", "md"});
 }
 
-void add_detect(Parser& parser) {
-    CLI::App& command =
-        *(parser.detect = parser.app.add_subcommand("detect", "Show the hardware and what limits its use"));
-    command.footer("Example: velollm detect > hardware.json");
-    command.add_flag("--bandwidth", parser.detect_args.bandwidth,
-                     "Measure memory bandwidth and peak arithmetic too: one to three seconds on all usable threads");
-    command
-        .add_option("--engine", parser.detect_args.engine,
-                    "Ask an engine what it finds here and would do by itself: ollama or llamacpp")
-        ->type_name("NAME")
-        ->check(CLI::IsMember({"ollama", "llamacpp"}));
-    command.add_flag("--timings", parser.detect_args.timings, "Show how long each part of detection took")
-        ->group("Output");
-    command.add_flag("--json", parser.detect_args.json, "Print JSON also on a terminal")->group("Output");
-    add_output(command, parser, parser.detect_args.out, {"text", "json"});
-}
-
-void add_selftest(Parser& parser) {
-    CLI::App& command = *(parser.selftest = parser.app.add_subcommand(
-                              "selftest", "Measure the error that this program makes on this machine"));
-    command.footer("Example: velollm selftest");
-    command.add_flag("--json", parser.selftest_args.json, "Print JSON also on a terminal")->group("Output");
-    add_output(command, parser, parser.selftest_args.out, {"text", "json"});
-}
-
 void build(Parser& parser) {
     CLI::App& app = parser.app;
     // A later value wins: the settings file goes in front of what the user typed.
@@ -245,12 +226,16 @@ void build(Parser& parser) {
     app.set_help_flag("-h,--help", "Show this help");
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
-    add_detect(parser);
+    parser.detect = add_detect(app, parser.detect_args);
+    add_output(*parser.detect, parser, parser.detect_args.out, {"text", "json"});
+    parser.optimize = add_optimize(app, parser.optimize_args);
+    add_output(*parser.optimize, parser, parser.optimize_args.out, {});
     parser.predict = add_predict(app, parser.predict_args);
     add_output(*parser.predict, parser, parser.predict_args.out, {"text", "json"});
     parser.recommend = add_recommend(app, parser.recommend_args);
     add_output(*parser.recommend, parser, parser.recommend_args.out, {"text", "json"});
-    add_selftest(parser);
+    parser.selftest = add_selftest(app, parser.selftest_args);
+    add_output(*parser.selftest, parser, parser.selftest_args.out, {"text", "json"});
     app.footer(
         "'velollm COMMAND --help' shows the options of a command.\n"
         "Start with: velollm benchmark -b embedded");
@@ -338,6 +323,7 @@ Result<void> take_backends(Parser& parser) {
 
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
+    if (parser.optimize->parsed()) return parser.optimize_args;
     if (parser.predict->parsed()) return parser.predict_args;
     if (parser.recommend->parsed()) return parser.recommend_args;
     if (parser.selftest->parsed()) return parser.selftest_args;

@@ -75,6 +75,20 @@ struct RecommendArgs {
     std::string backend = "embedded";
 };
 
+struct OptimizeArgs {
+    OutputArgs out;
+    std::vector<std::string> formats;  ///< empty: by the output's name, else text
+    std::string model;                 ///< empty: the one that the server holds, else the usual one
+    std::string backend = "ollama";
+    std::string url;
+    std::string profile = "chat";
+    std::optional<std::int64_t> context;  ///< least that is needed
+    std::string max_vram;                 ///< "8G"; empty: all that is free
+    bool allow_lossy = false;
+    bool json = false;
+    bool check = false;  ///< only compare what is set with what is in force
+};
+
 struct SelfTestArgs {
     OutputArgs out;
     bool json = false;
@@ -87,7 +101,8 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, DetectArgs, PredictArgs, RecommendArgs, SelfTestArgs, Printed>;
+using Arguments =
+    std::variant<BenchmarkArgs, DetectArgs, OptimizeArgs, PredictArgs, RecommendArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

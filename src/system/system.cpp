@@ -36,10 +36,9 @@ System this_system() {
     return out;
 }
 
-std::optional<std::string> read_file(const fs::path& path) {
-    // Without a stream: the watch over a run reads files five times a second, and a stream costs more than the file.
-    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (file < 0) return std::nullopt;
+namespace {
+
+std::optional<std::string> read_rest(int file) {
     std::string text;
     std::array<char, 4096> piece{};
     ssize_t got = 0;
@@ -50,6 +49,24 @@ std::optional<std::string> read_file(const fs::path& path) {
     ::close(file);
     if (got < 0) return std::nullopt;
     return text;
+}
+
+}  // namespace
+
+std::optional<std::string> read_file(const fs::path& path) {
+    // Without a stream: the watch over a run reads files five times a second, and a stream costs more than the file.
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) return std::nullopt;
+    return read_rest(file);
+}
+
+std::optional<std::string> read_end(const fs::path& path, std::size_t bytes) {
+    const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (file < 0) return std::nullopt;
+    const off_t size = ::lseek(file, 0, SEEK_END);
+    const auto most = static_cast<off_t>(bytes);
+    ::lseek(file, size > most ? size - most : 0, SEEK_SET);
+    return read_rest(file);
 }
 
 namespace {

@@ -3,6 +3,7 @@
 #include <velollm/result.h>
 #include <velollm/time.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -36,6 +37,9 @@ struct SteadyClock final : Clock {
 
 /// Whole file as text, or nothing when it can't be read. For /proc, /sys and small files.
 std::optional<std::string> read_file(const std::filesystem::path& path);
+
+/// The last `bytes` of a file, all of a shorter one; nothing when it can't be read.
+std::optional<std::string> read_end(const std::filesystem::path& path, std::size_t bytes);
 
 /// Replaces `path` in one step: written beside it, flushed to the disk, renamed. On failure nothing has changed.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view text);

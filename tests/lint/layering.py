@@ -16,7 +16,7 @@ RANKS = {
     "backend": 3,
     "load": 4, "metrics": 4, "model": 4,
     "benchmark": 5,
-    "report": 6,
+    "optimize": 6, "report": 6,
     "cli": 8,
 }
 

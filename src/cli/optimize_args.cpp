@@ -1,0 +1,49 @@
+#include "cli/optimize_args.h"
+
+#include <CLI/CLI.hpp>
+
+#include "optimize/outputs.h"
+
+namespace velollm::cli {
+
+CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
+    CLI::App& command =
+        *app.add_subcommand("optimize", "Say which settings of an engine to change, why, and what to expect");
+    command.footer("Example: velollm optimize -o velollm.sh");
+    command
+        .add_option("-m,--model,MODEL", args.model,
+                    "A server's model name; default the one that it holds, else llama3.2:3b.\n"
+                    "llamacpp, embedded: also a GGUF file")
+        ->type_name("NAME");
+    command.add_option("-b,--backend", args.backend, "ollama (default), llamacpp, embedded")
+        ->check(CLI::IsMember({"ollama", "llamacpp", "embedded"}).description(""))
+        ->type_name("NAME");
+    command
+        .add_option("--url,--ollama-url", args.url,
+                    "Server address; default $OLLAMA_HOST or http://localhost:11434; llamacpp: http://localhost:8080")
+        ->type_name("URL");
+    command.add_option("--profile", args.profile, "What it is used for: chat (default), agent, rag, batch")
+        ->check(CLI::IsMember({"chat", "agent", "rag", "batch"}).description(""))
+        ->type_name("NAME");
+    command.add_option("--ctx", args.context, "Least context that is needed, tokens")
+        ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 30U).description(""))
+        ->type_name("N");
+    command.add_option("--max-vram", args.max_vram, "Most GPU memory to use, e.g. 8G")->type_name("SIZE");
+    command.add_flag("--allow-lossy", args.allow_lossy, "Also changes that may change the model's answers");
+    command.add_flag("--check", args.check, "Only compare what was set with what the running server does");
+    std::string names;
+    for (const std::string& name : optimize::format_names()) names += (names.empty() ? "" : ", ") + name;
+    command
+        .add_option(
+            "--format", args.formats,
+            "What to write, several with commas: " + names + ";\nby the file's name without it. Several go to a folder")
+        ->delimiter(',')
+        ->take_all()
+        ->check(CLI::IsMember(optimize::format_names()).description(""))
+        ->type_name("NAME[,NAME]")
+        ->group("Output");
+    command.add_flag("--json", args.json, "Print JSON also on a terminal")->group("Output");
+    return &command;
+}
+
+}  // namespace velollm::cli

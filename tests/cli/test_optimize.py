@@ -1,0 +1,111 @@
+"""`velollm optimize` without a server, and its mistakes."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+from velollm_cli import SCHEMA_CHECK, SOURCE, CliTest
+
+PLAN_SCHEMA = SOURCE / "schema/velollm-plan-1.schema.json"
+
+
+class Optimize(CliTest):
+    def optimize(self, *words, **more):
+        return self.velollm("optimize", *words, **more)
+
+    def check_plan(self, text) -> dict:
+        path = self.folder / "checked.json"
+        path.write_text(text, encoding="utf-8")
+        done = subprocess.run([SCHEMA_CHECK, str(PLAN_SCHEMA), str(path)], capture_output=True, text=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr + text)
+        return json.loads(text)
+
+    def test_without_a_server_it_plans_and_says_what_it_could_not_see(self):
+        begin = time.monotonic()
+        done = self.expect(self.optimize("llama3.2:3b"), 0)
+        self.assertLess(time.monotonic() - begin, 1.0)
+        self.assertTrue(done.out.startswith("Ollama, llama3.2:3b (Q4_K_M), profile chat\n"), done.out)
+        self.assertIn("Not seen:\n  a server: none answers at http://127.0.0.1:1,", done.out)
+        self.assertIn("the engine's version", done.out)
+        self.assertEqual(done.err, "")
+
+    def test_version_of_the_installed_program(self):
+        program = self.folder / "bin" / "ollama"
+        program.parent.mkdir()
+        program.write_text("#!/bin/sh\necho 'Warning: could not connect to a running Ollama instance'\n"
+                           "echo 'Warning: client version is 0.24.0'\n")
+        program.chmod(0o755)
+        done = self.expect(self.optimize(env={"PATH": f"{program.parent}:{os.environ['PATH']}"}), 0)
+        self.assertTrue(done.out.startswith("Ollama 0.24.0, llama3.2:3b"), done.out)
+        self.assertNotIn("the engine's version", done.out)
+
+    def test_the_guides_flow(self):
+        """velollm optimize -o velollm.sh; source velollm.sh; the options are then VeloLLM's own."""
+        self.expect(self.optimize("--profile", "agent", "-o", "velollm.sh"), 0)
+        text = (self.folder / "velollm.sh").read_text(encoding="utf-8")
+        self.assertIn("export OLLAMA_CONTEXT_LENGTH='17408'", text)
+        done = subprocess.run(["bash", "-c", "source velollm.sh; echo $OLLAMA_NUM_CTX"], cwd=self.folder, capture_output=True,
+                              text=True, timeout=10, check=True)
+        self.assertEqual(done.stdout, "17408\n")
+        self.no_litter()
+
+    def test_nothing_to_change_leaves_a_file_alone(self):
+        done = self.expect(self.optimize("-b", "embedded", "llama3.2:3b", "-o", "velollm.sh"), 0)
+        self.assertIn("Nothing to change", done.out)
+        file = self.folder / "velollm.sh"
+        self.assertIn("# Nothing to change", file.read_text(encoding="utf-8"))
+        file.write_text("export MINE=1\n")
+        done = self.expect(self.optimize("-b", "embedded", "llama3.2:3b", "-o", "velollm.sh"), 0)
+        self.assertEqual(done.out, "Nothing to change: velollm.sh is left as it is.\n")
+        self.assertEqual(file.read_text(), "export MINE=1\n")
+
+    def test_json_keeps_to_its_schema(self):
+        for words in ((), ("--profile", "agent", "--ctx", "9000", "--allow-lossy", "--max-vram", "8G"), ("-b", "llamacpp"),
+                      ("-b", "embedded"), ("no-such-model",), ("--check",)):
+            plan = self.check_plan(self.expect(self.optimize("--json", *words), 0).out)
+            self.assertEqual(plan["schema"], "velollm-plan-1")
+        plan = self.check_plan(self.optimize("--json", "--profile", "agent").out)
+        self.assertFalse(plan["nothing_to_change"])
+        finding = next(one for one in plan["findings"] if one["rule"] == "R2")
+        self.assertEqual(finding["changes"], [{"setting": "num_ctx", "old": "4096", "new": "17408", "channel": "modelfile",
+                                               "knob": "num_ctx"}])
+
+    def test_several_forms_go_to_a_folder(self):
+        done = self.expect(self.optimize("--profile", "agent", "--format", "env,systemd,docker,modelfile", "-o", "out"), 0)
+        self.assertEqual(sorted(path.name for path in (self.folder / "out").iterdir()),
+                         ["90-velollm.conf", "Modelfile", "compose.velollm.yaml", "velollm.sh"])
+        self.assertEqual(done.err, "")
+        done = self.expect(self.optimize("--profile", "agent", "--format", "env,request"), 0)
+        self.assertIn("==> velollm.sh <==\n", done.out)
+        self.assertIn('"num_ctx": 17408', done.out)
+
+    def test_a_dead_variable_of_the_shell(self):
+        done = self.expect(self.optimize(env={"OLLAMA_FLASH_ATTN": "1"}), 0)
+        self.assertIn("R11  OLLAMA_FLASH_ATTN does nothing", done.out)
+        self.assertIn("What works: OLLAMA_FLASH_ATTENTION", done.out)
+
+    def test_check_without_anything(self):
+        done = self.expect(self.optimize("--check"), 0)
+        self.assertEqual(done.out, "Nothing to check: no plan was written, and nothing is set for this server.\n")
+        self.expect(self.optimize("--profile", "agent", "-o", "velollm.sh"), 0)
+        done = self.expect(self.optimize("--check"), 0)
+        self.assertRegex(done.out, r"(?m)^  cannot verify  num_ctx=17408 +no server answers at http://127\.0\.0\.1:1$")
+
+    def test_mistakes(self):
+        self.expect(self.optimize("--profile", "gaming"), 2)
+        self.expect(self.optimize("--format", "toml"), 2)
+        self.expect(self.optimize("--ctx", "0"), 2)
+        self.expect(self.optimize("-b", "openai"), 2)
+        self.assert_error(self.optimize("--max-vram", "much"), 2, "8GiB")
+        self.assert_error(self.optimize("-o", "no/such/folder/velollm.sh"), 1)
+        self.assert_error(self.optimize("-b", "llamacpp", "--format", "modelfile"), 2, "Modelfile")
+
+
+if __name__ == "__main__":
+    unittest.main()
