@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <optional>
 #include <utility>
 
 #include "backend/dry_run.h"
 #include "backend/make_backend.h"
+#include "backend/shown_model.h"
 #include "cli/cache_type.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -36,14 +38,35 @@ Result<NamedModel> model_in_file(const fs::path& path) {
     return NamedModel{std::move(*shape), path};
 }
 
-/// A file before a name of the store before the catalogue: what is here is exact.
+/// What the server at $OLLAMA_HOST has: nothing where none answers or it lacks the model.
+Result<std::optional<NamedModel>> model_of_server(const PredictArgs& args, const system::System& system) {
+    system::SteadyClock clock;
+    const auto header = backend::ask_for_header(args.model, system, clock);
+    if (!header) return header.error();
+    if (!*header) return std::optional<NamedModel>();
+    if (!args.mix.empty())
+        return Error{ErrorCode::kUsage, fmt::format("Ollama has {}, and with it its quantisation", args.model),
+                     "Leave --quantization out."};
+    auto shape = model::shape_of(**header);
+    if (!shape) return shape.error();
+    return std::optional(NamedModel{std::move(*shape), {}});
+}
+
+/// A file before a name of the store before the catalogue: what is here is exact. A server is asked for what is in none
+/// of them, and, where its speed is asked for, before the catalogue.
 Result<NamedModel> find(const PredictArgs& args, const system::System& system) {
     const auto here = backend::find_model_file(args.model, system);
+    const bool is_listed = model::find_model(args.model) != nullptr;
     if (here && args.mix.empty()) return model_in_file(*here);
-    if (here && model::find_model(args.model) == nullptr)
+    if (here && !is_listed)
         return Error{ErrorCode::kUsage, fmt::format("{} is here, and has its quantisation", args.model),
                      "Leave --quantization out."};
     if (!here && here.error().code != ErrorCode::kModelNotFound) return here.error();
+    if (!is_listed || (args.backend == "ollama" && args.mix.empty())) {
+        auto served = model_of_server(args, system);
+        if (!served) return served.error();
+        if (*served) return std::move(**served);
+    }
     auto shape = model::named_shape(args.model, args.mix);
     if (!shape) return shape.error();
     return NamedModel{std::move(*shape), {}};

@@ -9,7 +9,7 @@ CLI::App* add_predict(CLI::App& app, PredictArgs& args) {
     const CLI::Range tokens(std::int64_t{1}, std::int64_t{1} << 30U);
     CLI::App& command = *app.add_subcommand("predict", "Say what memory a model takes, and how fast it will be");
     command.footer("Example: velollm predict llama3.1:70b");
-    command.add_option("MODEL", args.model, "A known model's name, a GGUF file, or a name in the local Ollama store")
+    command.add_option("MODEL", args.model, "A known model's name, a GGUF file, or a name that Ollama has")
         ->required()
         ->type_name("");
     command.add_option("--num-ctx", args.context, "Context, tokens; default 4096")->check(tokens)->type_name("N");

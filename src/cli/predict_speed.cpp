@@ -71,6 +71,9 @@ Result<void> may_measure(const PredictArgs& args, const model::Prediction& predi
     if (prediction.on_gpu)
         return Error{ErrorCode::kFailed, "The model would run on the GPU, and --measure times the processor",
                      "Leave --measure out, or hide the GPU from this program."};
+    if (prediction.gpu_part)
+        return Error{ErrorCode::kFailed, "A part of the model would run on the GPU, and --measure times the processor",
+                     "Leave --measure out, or hide the GPU from this program."};
     if (!prediction.fits())
         return Error{ErrorCode::kFailed,
                      "The model doesn't fit memory: what comes from the disk at each token can't be extrapolated",
@@ -110,6 +113,17 @@ void SpeedOfPrediction::learn_bandwidth(model::Prediction& prediction) {
 model::SpeedGrounds SpeedOfPrediction::grounds(const model::Prediction& prediction) const {
     return speed_grounds(calibration_, machine_, prediction.engine, prediction.threads, prediction.on_gpu,
                          prediction.bandwidth_gbps);
+}
+
+model::SpeedForecast SpeedOfPrediction::forecast(const model::Prediction& prediction) const {
+    const model::ModelShape& shape = prediction.shape;
+    if (!prediction.gpu_part)
+        return model::forecast(shape, prediction.depth, prediction.traffic.total_bytes(), grounds(prediction));
+    const model::GpuPart& part = *prediction.gpu_part;
+    const auto layers = static_cast<std::int64_t>(shape.blocks.size()) + 1;
+    return model::forecast_split(shape, layers - prediction.question.gpu_layers,
+                                 {.bytes = part.traffic.host.total_bytes(), .read_gbps = prediction.bandwidth_gbps},
+                                 {.bytes = part.traffic.gpu.total_bytes(), .read_gbps = part.bandwidth_gbps});
 }
 
 Result<void> SpeedOfPrediction::measure(const fs::path& file, model::Prediction& prediction) {
@@ -160,11 +174,11 @@ Result<void> SpeedOfPrediction::work_out(const fs::path& file, model::Prediction
     if (args_.measure) {
         if (const auto done = measure(file, prediction); !done) return done;
     }
-    if (prediction.fits())
-        prediction.speed =
-            model::forecast(prediction.shape, prediction.depth, prediction.traffic.total_bytes(), grounds(prediction));
+    if (prediction.fits()) prediction.speed = forecast(prediction);
     const model::SpeedForecast& speed = prediction.speed;
-    const bool open = speed.decode && (speed.basis != model::SpeedBasis::kMeasuredHere || speed.synthetic);
+    // Runs of a divided model aren't kept, so that no forecast of one is ever compared.
+    const bool open =
+        speed.decode && !prediction.gpu_part && (speed.basis != model::SpeedBasis::kMeasuredHere || speed.synthetic);
     if (open)
         model::put_prediction(calibration_, {.when = now_,
                                              .machine = machine_,

@@ -28,6 +28,7 @@ public:
 private:
     void learn_bandwidth(model::Prediction& prediction);
     Result<void> measure(const std::filesystem::path& file, model::Prediction& prediction);
+    model::SpeedForecast forecast(const model::Prediction& prediction) const;
     model::SpeedGrounds grounds(const model::Prediction& prediction) const;
 
     const PredictArgs& args_;

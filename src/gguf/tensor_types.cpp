@@ -29,11 +29,24 @@ constexpr std::array<std::string_view, 42> kFileTypes{
     "",       "",        "",       "TQ1_0",  "TQ2_0",  "MXFP4",  "NVFP4",  "Q1_0",  "Q2_0",
 };
 
+/// `known` is in upper case.
+bool same_name(std::string_view name, std::string_view known) {
+    return std::equal(name.begin(), name.end(), known.begin(), known.end(),
+                      [](char a, char b) { return std::toupper(static_cast<unsigned char>(a)) == b; });
+}
+
 }  // namespace
 
 const TensorType* tensor_type(std::uint32_t number) {
     if (number >= kTensorTypes.size() || kTensorTypes[number].block == 0) return nullptr;
     return &kTensorTypes[number];
+}
+
+std::optional<std::uint32_t> tensor_type_number(std::string_view name) {
+    for (std::size_t i = kTensorTypes.size(); i-- > 0;)
+        if (kTensorTypes.at(i).block != 0 && same_name(name, kTensorTypes.at(i).name))
+            return static_cast<std::uint32_t>(i);
+    return std::nullopt;
 }
 
 std::string_view removed_tensor_type(std::uint32_t number) {
@@ -47,12 +60,8 @@ std::string_view file_type_name(std::int64_t number) {
 }
 
 std::optional<std::int64_t> file_type_number(std::string_view name) {
-    const auto same = [&](std::string_view known) {
-        return std::equal(name.begin(), name.end(), known.begin(), known.end(),
-                          [](char a, char b) { return std::toupper(static_cast<unsigned char>(a)) == b; });
-    };
     for (std::size_t i = kFileTypes.size(); i-- > 0 && !name.empty();)
-        if (same(kFileTypes.at(i))) return static_cast<std::int64_t>(i);
+        if (same_name(name, kFileTypes.at(i))) return static_cast<std::int64_t>(i);
     return std::nullopt;
 }
 

@@ -40,6 +40,9 @@ inline constexpr std::uint32_t kTensorTypeCount = 43;
 /// Number 4 is MXFP4: Ollama's first gpt-oss files have it, and no GGUF was ever written with its old meaning, Q4_2.
 const TensorType* tensor_type(std::uint32_t number);
 
+/// The number of the type with this name, upper or lower case; for MXFP4 llama.cpp's. Nothing when there is none.
+std::optional<std::uint32_t> tensor_type_number(std::string_view name);
+
 /// The name of a type that llama.cpp has given up, e.g. "Q4_0_4_4"; empty for every other number.
 std::string_view removed_tensor_type(std::uint32_t number);
 

@@ -7,16 +7,18 @@ namespace {
 
 /// Longest wait between two looks at the stop question.
 constexpr Ns kMaxWait = std::chrono::milliseconds(100);
-constexpr std::size_t kMaxBodyBytes = std::size_t{16} << 20U;
 
 struct Collector final : ByteSink {
+    explicit Collector(std::size_t most) : most_bytes(most) {}
+
+    std::size_t most_bytes;
     HttpResponse response;
     bool ended = false;
 
     void on_sending(StreamId, TimePoint, std::optional<Ns>) override {}
     void on_status(StreamId, TimePoint, int status) override { response.status = status; }
     void on_bytes(StreamId, TimePoint, std::string_view bytes) override {
-        if (response.body.size() + bytes.size() > kMaxBodyBytes) {
+        if (response.body.size() + bytes.size() > most_bytes) {
             response.too_large = true;
         } else {
             response.body += bytes;
@@ -31,7 +33,7 @@ struct Collector final : ByteSink {
 }  // namespace
 
 HttpResponse Caller::operator()(const HttpRequest& request, Ns timeout) const {
-    Collector collector;
+    Collector collector(request.longest_answer);
     const TimePoint deadline = clock_.now() + timeout;
     const StreamId id = transport_.start(request, collector);
     while (!collector.ended) {

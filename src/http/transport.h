@@ -3,6 +3,7 @@
 #include <velollm/backend.h>
 #include <velollm/time.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,6 +25,7 @@ struct HttpRequest {
     /// On a connection of its own, which ends with it.
     bool fresh = false;
     Ns connect_timeout = std::chrono::seconds(5);
+    std::size_t longest_answer = std::size_t{16} << 20U;  ///< in bytes; asked by Caller
 };
 
 enum class TransportFailure {
@@ -79,7 +81,7 @@ struct HttpResponse {
     TransportEnd end;
     bool timed_out = false;
     bool interrupted = false;  ///< the user asked to stop
-    bool too_large = false;    ///< over 16 MiB: cut off, no answer of ours is that long
+    bool too_large = false;    ///< longer than the request allows: cut off
 
     /// The exchange came to its end, whatever its status.
     bool arrived() const { return !timed_out && !interrupted && end.failure == TransportFailure::kNone; }

@@ -66,6 +66,8 @@ bool has_experts(const ModelShape& shape, std::size_t block) {
 }
 
 std::int64_t sliding_period(std::string_view architecture) {
+    // Their blocks are only known as far as caches go.
+    if (architecture == "gemma3n" || architecture == "gemma4") return 5;
     const Family* family = family_of(architecture);
     return family == nullptr ? 0 : family->sliding_period;
 }

@@ -18,6 +18,21 @@ namespace velollm::model {
 /// than `limit_bytes` of one memory, by formula. Nothing when not even 256 tokens fit.
 std::optional<std::int64_t> largest_context(const ModelShape& shape, MemoryQuestion question, std::int64_t limit_bytes);
 
+/// The most layers (the last blocks and the output layer) with which a GPU's part takes no more than `limit_bytes`, by
+/// formula; 0 where not even one fits.
+std::int64_t most_gpu_layers(const ModelShape& shape, MemoryQuestion question, std::int64_t limit_bytes);
+
+/// Memory of a GPU that is left free for its driver and libraries where a model is divided (llama.cpp's own margin).
+inline constexpr std::int64_t kGpuMarginBytes = std::int64_t{1} << 30U;
+
+/// The part of a model that lies on the first GPU, where not all of it fits there.
+struct GpuPart {
+    std::int64_t limit_bytes = 0;   ///< what a model may take there, less the margin
+    std::int64_t needed_bytes = 0;  ///< of it
+    SplitTraffic traffic;
+    std::optional<double> bandwidth_gbps;  ///< theoretical
+};
+
 /// What a model would take and how fast it can be at most, on one machine.
 struct Prediction {
     ModelShape shape;
@@ -26,8 +41,11 @@ struct Prediction {
     bool on_gpu = false;            ///< all of it on the first GPU, whose memory is then the limit
     std::int64_t limit_bytes = 0;   ///< what a model may take there now
     std::int64_t needed_bytes = 0;  ///< of it
-    std::optional<std::int64_t> largest_context;
-    TokenTraffic traffic;  ///< of one token with `depth` tokens before it
+    /// Set where a part is on the GPU: `question.gpu_layers` of the model's blocks and output layer. The limit, what is
+    /// needed of it and the bandwidth are then those of the machine's memory.
+    std::optional<GpuPart> gpu_part;
+    std::optional<std::int64_t> largest_context;  ///< of a divided model with as many layers on the GPU as then fit
+    TokenTraffic traffic;                         ///< of one token with `depth` tokens before it
     std::int64_t depth = 0;
     /// Read bandwidth that was measured here, or a GPU's theoretical one; absent: none is known.
     std::optional<double> bandwidth_gbps;
@@ -42,13 +60,14 @@ struct Prediction {
     std::optional<ModelSpeed> measured;  ///< by a file of this shape, now
 
     bool fits() const { return needed_bytes <= limit_bytes; }
-    /// Tokens a second that no engine can pass: bandwidth divided by what a token reads. Absent without a bandwidth,
-    /// and where the model doesn't fit.
+    /// Tokens a second that no engine can pass: bandwidth divided by what a token reads, of both sides where the model
+    /// is divided. Absent without a bandwidth, and where the model doesn't fit.
     std::optional<double> most_tps() const;
 };
 
 /// `file`: of the model; empty when it isn't here. A model goes to the first GPU whose usable memory is known, if it
-/// fits there, else to the machine's memory. The question's GPU layers and repacked types are set here.
+/// fits there; else as many layers as fit go to it, where its memory is its own, and the rest to the machine's. The
+/// question's GPU layers and repacked types are set here.
 Prediction predict(const std::filesystem::path& file, ModelShape shape, MemoryQuestion question, std::int64_t depth,
                    const Hardware& hardware);
 

@@ -49,12 +49,6 @@ std::int64_t widest_values(const ModelShape& shape) {
     return widest;
 }
 
-/// The block that a tensor belongs to: -1 for the embedding and what goes with it, the number of blocks for the output.
-std::int64_t layer_of(const gguf::Tensor& tensor, std::int64_t blocks) {
-    if (const auto block = block_of(tensor)) return static_cast<std::int64_t>(*block);
-    return tensor.name.starts_with("output") ? blocks : -1;
-}
-
 bool is_repacked(const gguf::Tensor& tensor, const std::vector<std::uint32_t>& types) {
     constexpr std::int64_t kRowsAtOnce = 8;
     if (tensor.name == "token_embd.weight" || tensor.name.find("attn_k_b") != std::string::npos ||
@@ -70,6 +64,8 @@ void add_weights(const ModelShape& shape, const MemoryQuestion& question, std::i
     for (const gguf::Tensor& tensor : shape.tensors) {
         const std::int64_t bytes = placed_bytes(tensor);
         const std::int64_t layer = layer_of(tensor, blocks);
+        // The engine loads none of those that predict several tokens.
+        if (block_of(tensor) && layer >= blocks) continue;
         if (layer >= first_on_gpu && layer >= 0) {
             estimate.gpu.weights_bytes += bytes;
             continue;

@@ -201,6 +201,11 @@ std::optional<std::size_t> block_of(const gguf::Tensor& tensor) {
     return number;
 }
 
+std::int64_t layer_of(const gguf::Tensor& tensor, std::int64_t blocks) {
+    if (const auto block = block_of(tensor)) return static_cast<std::int64_t>(*block);
+    return tensor.name.starts_with("output") ? blocks : -1;
+}
+
 std::int64_t tensor_bytes(const std::vector<gguf::Tensor>& tensors) {
     std::int64_t bytes = 0;
     for (const gguf::Tensor& tensor : tensors) bytes += tensor.bytes;

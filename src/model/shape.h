@@ -80,6 +80,10 @@ Result<ModelShape> shape_of(const gguf::Header& header);
 /// model. Blocks behind the model's own predict several tokens at once (MTP); an ordinary token has no use for them.
 std::optional<std::size_t> block_of(const gguf::Tensor& tensor);
 
+/// The layer that a tensor goes to a GPU with: its block, the number of blocks for the output layer, and -1 for the
+/// embedding and what goes with it, which stay.
+std::int64_t layer_of(const gguf::Tensor& tensor, std::int64_t blocks);
+
 /// Bytes of all tensors.
 std::int64_t tensor_bytes(const std::vector<gguf::Tensor>& tensors);
 

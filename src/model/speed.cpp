@@ -277,4 +277,32 @@ SpeedForecast forecast(const ModelShape& shape, std::int64_t depth, std::int64_t
     return result;
 }
 
+SpeedForecast forecast_split(const ModelShape& shape, std::int64_t host_blocks, const MemorySide& host,
+                             const MemorySide& gpu) {
+    SpeedForecast forecast{.basis = SpeedBasis::kFormula};
+    if (!host.read_gbps || !gpu.read_gbps) {
+        forecast.missing = host.read_gbps  ? "the bandwidth of the GPU's memory is not known"
+                           : gpu.read_gbps ? "the bandwidth of the machine's memory is not known"
+                                           : "the bandwidths of the machine's memory and of the GPU's are not known";
+        return forecast;
+    }
+    const auto seconds = [](const MemorySide& side, double share) {
+        return static_cast<double>(side.bytes) / (share * *side.read_gbps * 1e9);
+    };
+    const auto speed = [&](int i) {
+        const double starts =
+            static_cast<double>(host_blocks) * kCpuReach[i].start_seconds + kGpuReach[i].start_seconds;
+        const double all = starts + seconds(host, kCpuReach[i].share) + seconds(gpu, kGpuReach[i].share);
+        return (shape.experts > 0 ? kExpertsFactor[i] : 1.0) / all;
+    };
+    forecast.decode = SpeedRange{.low = speed(0), .likely = speed(1), .high = speed(2)};
+    forecast.because = fmt::format(
+        "{:.0f} GB/s of memory and {:.0f} GB/s of the GPU, of which engines reach {:.0f} to {:.0f} and {:.0f} to "
+        "{:.0f} %",
+        *host.read_gbps, *gpu.read_gbps, 100 * kCpuReach[0].share, 100 * kCpuReach[2].share, 100 * kGpuReach[0].share,
+        100 * kGpuReach[2].share);
+    forecast.roofline_share = forecast.decode->likely * (seconds(host, 1) + seconds(gpu, 1));
+    return forecast;
+}
+
 }  // namespace velollm::model

@@ -46,6 +46,12 @@ struct SpeedGrounds {
     std::optional<double> fp32_gflops;  ///< of the processor, with these threads
 };
 
+/// What a token reads of one of two memories, and how fast that is.
+struct MemorySide {
+    std::int64_t bytes = 0;
+    std::optional<double> read_gbps;
+};
+
 /// Names a model by its architecture and tensors: two files of the same shape and types are one.
 std::string shape_key(const ModelShape& shape);
 
@@ -65,5 +71,11 @@ double prefill_flops(const ModelShape& shape, std::int64_t depth);
 /// `decode_bytes` is read for one token at `depth`.
 SpeedForecast forecast(const ModelShape& shape, std::int64_t depth, std::int64_t decode_bytes,
                        const SpeedGrounds& grounds);
+
+/// Forecasts the speed of a model of which `host_blocks` lie in the machine's memory and the others on a GPU, by
+/// formula: a token passes both one after the other, so their seconds add up. `missing` names the bandwidth that isn't
+/// known. Nothing is said of prefill.
+SpeedForecast forecast_split(const ModelShape& shape, std::int64_t host_blocks, const MemorySide& host,
+                             const MemorySide& gpu);
 
 }  // namespace velollm::model

@@ -15,10 +15,21 @@ struct TokenTraffic {
     std::int64_t total_bytes() const { return weights_bytes + cache_bytes; }
 };
 
-/// With `depth` tokens in the context, in a cache of these types (numbers of gguf/tensor_types.h). Of the token
+/// The same of a model that lies in two memories.
+struct SplitTraffic {
+    TokenTraffic host;
+    TokenTraffic gpu;
+};
+
+/// With `depth` tokens in the context, in a cache of these types (numbers of gguf/tensor_types.h). Of an
 /// embedding one row is read, unless it is the output layer as well; of routed experts the share that is used; of
-/// blocks that predict several tokens nothing; of keys and values as many as a block can see. `shape` has its tensors.
+/// blocks that predict several tokens nothing; of keys and values as many as a block can see, also where it shares
+/// those of another block. `shape` has its tensors.
 TokenTraffic decode_traffic(const ModelShape& shape, std::int64_t depth, std::uint32_t key_type,
                             std::uint32_t value_type);
+
+/// With the last `gpu_layers` on a GPU, as memory_by_formula places them.
+SplitTraffic split_traffic(const ModelShape& shape, std::int64_t depth, std::uint32_t key_type,
+                           std::uint32_t value_type, std::int64_t gpu_layers);
 
 }  // namespace velollm::model

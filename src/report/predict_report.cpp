@@ -54,7 +54,24 @@ std::string title(const Prediction& prediction) {
     return text + "\n";
 }
 
+std::string divided_lines(const Prediction& prediction) {
+    const std::string layers = gpu_layers_text(prediction);
+    std::string text =
+        prediction.fits()
+            ? fmt::format("It fits with {} on the GPU: {} of {} are needed there, {} of {} in memory.\n", layers,
+                          gib_text(prediction.gpu_part->needed_bytes), gib_text(prediction.gpu_part->limit_bytes),
+                          gib_text(prediction.needed_bytes), gib_text(prediction.limit_bytes))
+            : fmt::format("It doesn't fit: with {} on the GPU, {} are needed in memory, {} are available.\n", layers,
+                          gib_text(prediction.needed_bytes), gib_text(prediction.limit_bytes));
+    if (!prediction.largest_context) return text + "No context fits: take a smaller model or quantisation.\n";
+    return text + fmt::format("Largest context that fits: {} tokens{}.\n", *prediction.largest_context,
+                              *prediction.largest_context > prediction.question.settings.context_tokens
+                                  ? ", with fewer layers on the GPU where its cache needs their room"
+                                  : "");
+}
+
 std::string fit_lines(const Prediction& prediction) {
+    if (prediction.gpu_part) return divided_lines(prediction);
     const std::string where = prediction.on_gpu ? "on the GPU" : "in memory";
     std::string text = prediction.fits()
                            ? fmt::format("It fits {}: {} of {} are needed.\n", where, gib_text(prediction.needed_bytes),
@@ -68,6 +85,26 @@ std::string fit_lines(const Prediction& prediction) {
     else
         text += "No context fits: take a smaller model or quantisation.\n";
     return text;
+}
+
+void write_gpu_part(base::JsonWriter& json, const Prediction& prediction) {
+    json.key("gpu_part");
+    if (!prediction.gpu_part) {
+        json.null();
+        return;
+    }
+    const model::GpuPart& part = *prediction.gpu_part;
+    json.begin_object().field("layers", prediction.question.gpu_layers);
+    json.field("of_layers", prediction.shape.blocks.size() + 1);
+    json.field("needed_bytes", part.needed_bytes).field("available_bytes", part.limit_bytes);
+    json.field("bytes_per_token", part.traffic.gpu.total_bytes());
+    json.key("bandwidth_gbps");
+    if (part.bandwidth_gbps) {
+        json.value(*part.bandwidth_gbps, 1);
+    } else {
+        json.null();
+    }
+    json.end_object();
 }
 
 }  // namespace
@@ -96,6 +133,7 @@ std::string prediction_json(const Prediction& prediction, int indent) {
     for (const std::string& note : prediction.memory.notes) json.value(note);
     json.end_array();
     json.end_object();
+    write_gpu_part(json, prediction);
     json.field("on_gpu", prediction.on_gpu).field("fits", prediction.fits());
     json.field("needed_bytes", prediction.needed_bytes).field("available_bytes", prediction.limit_bytes);
     json.field("largest_context", prediction.largest_context);
@@ -115,6 +153,9 @@ std::string prediction_text(const Prediction& prediction) {
     text += fmt::format(
         "\nMemory with a context of {} tokens\n{}  {}\n", settings.context_tokens, use_lines(use, types),
         prediction.memory.basis == model::MemoryBasis::kEngine ? "by the engine's own account" : "by formula");
+    if (prediction.gpu_part)
+        text += fmt::format("\nBeside it, on the GPU, {}\n{}\n", gpu_layers_text(prediction),
+                            use_lines(prediction.memory.gpu, types));
     if (prediction.on_gpu)
         text += fmt::format("  {:<20}{}\n", "beside it, in RAM", mib_text(prediction.memory.host.total_bytes()));
     text += "\n" + fit_lines(prediction) + "\n" + speed_text(prediction);

@@ -49,6 +49,13 @@ std::string basis_text(const Prediction& prediction) {
 std::string ceiling_line(const Prediction& prediction) {
     const auto most = prediction.most_tps();
     if (!most) return "";
+    if (prediction.gpu_part) {
+        const model::GpuPart& part = *prediction.gpu_part;
+        return fmt::format(
+            "  {:<12}{} tok/s: {}, {:.2f} GB of it from the GPU at {:.0f} GB/s, the rest at {:.1f} GB/s\n", "ceiling",
+            tps_text(*most), reads(prediction), static_cast<double>(part.traffic.gpu.total_bytes()) / 1e9,
+            *part.bandwidth_gbps, *prediction.bandwidth_gbps);
+    }
     const std::string from = prediction.bandwidth_measured ? "measured" : "theoretical";
     const std::string when = prediction.bandwidth_when.empty() ? "" : " " + prediction.bandwidth_when.substr(0, 10);
     std::string text = fmt::format("  {:<12}{} tok/s: {} at {:.1f} GB/s ({}{})", "ceiling", tps_text(*most),
@@ -95,21 +102,30 @@ std::string speed_text(const Prediction& prediction) {
         if (!prediction.bandwidth_missing.empty())
             return fmt::format("Speed: {}. How fast memory is read could not be measured: {}.\n", reads(prediction),
                                prediction.bandwidth_missing);
+        if (prediction.gpu_part)
+            return fmt::format("Speed: {}, {} on the GPU. There is no forecast, since {}.{}\n", reads(prediction),
+                               gpu_layers_text(prediction), speed.missing,
+                               prediction.bandwidth_gbps ? "" : " --bandwidth measures that of the machine's memory.");
         if (prediction.on_gpu) return fmt::format("Speed: {}. The GPU's bandwidth is not known.\n", reads(prediction));
         return fmt::format(
             "Speed: {}. For a forecast add --bandwidth, which measures the memory for a second, or "
             "--measure, which times the model's shape for minutes.\n",
             reads(prediction));
     }
-    std::string text = prediction.on_gpu ? "Speed on the GPU, four cases of five\n"
-                                         : fmt::format("Speed with {} thread{}, four cases of five\n",
-                                                       prediction.threads, prediction.threads == 1 ? "" : "s");
+    std::string text = prediction.on_gpu
+                           ? "Speed on the GPU, four cases of five\n"
+                           : fmt::format("Speed with {} thread{}{}, four cases of five\n", prediction.threads,
+                                         prediction.threads == 1 ? "" : "s", prediction.gpu_part ? " and the GPU" : "");
     text += range_line("decode", *speed.decode);
     if (speed.prefill) text += range_line("prefill", *speed.prefill);
     text += ceiling_line(prediction) + basis_text(prediction);
     if (prediction.measured)
         text += "; " + measured_text(*prediction.measured, static_cast<std::int64_t>(prediction.shape.blocks.size()));
     return text + ".\n";
+}
+
+std::string gpu_layers_text(const Prediction& prediction) {
+    return fmt::format("{} of {} layers", prediction.question.gpu_layers, prediction.shape.blocks.size() + 1);
 }
 
 std::string truth_text(const serde::PastPrediction& past, std::string_view model) {

@@ -15,6 +15,9 @@ std::string speed_text(const model::Prediction& prediction);
 /// The same as the keys `decode` and `speed` of schema/velollm-prediction-1.schema.json.
 void write_speed(base::JsonWriter& json, const model::Prediction& prediction);
 
+/// "27 of 33 layers": those of a divided model that are on the GPU.
+std::string gpu_layers_text(const model::Prediction& prediction);
+
 /// What a benchmark made of a forecast: a line for people. `model`: its name.
 std::string truth_text(const serde::PastPrediction& past, std::string_view model);
 

@@ -1,5 +1,6 @@
 """`velollm benchmark` against real Ollama servers: 0.32 (llama-server inside) and, where it is installed, 0.24."""
 
+import json
 import os
 import shutil
 import signal
@@ -83,6 +84,31 @@ class OllamaTests:
         self.assertNotIn("did not read the same tokens", done.out)
         self.assertIn("tokenize_ms", elements[2]["velollm"]["waterfall"])
         self.assertIn("round_trip_ms", elements[1]["velollm"]["waterfall"])
+
+    def test_a_prediction_of_its_model_is_that_of_the_file(self):
+        """The program can't see the server's store: it knows what /api/show says, and no more."""
+        env = {"OLLAMA_HOST": f"127.0.0.1:{self.engine.port}"}
+        create_model(self.engine, self.binary, "velollm-predicted", os.environ["VELOLLM_MODEL"], self.shared)
+
+        def predict(*words, env):
+            return json.loads(self.expect(self.velollm("predict", *words, "--json", "-b", "ollama", env=env), 0).out)
+
+        def key():
+            state = json.loads((self.folder / "home/state/velollm/calibration.json").read_text(encoding="utf-8"))
+            return {one["key"] for one in state["predictions"]}
+        shown = predict("velollm-predicted", env=env)
+        stored = predict("velollm-predicted", env={"OLLAMA_MODELS": self.shared / "models"})
+        self.assertEqual(shown["model"].pop("name"), "velollm-predicted")
+        stored["model"].pop("name")
+        self.assertEqual(shown["model"], stored["model"])
+        for part in ("settings", "memory", "needed_bytes", "largest_context"):
+            self.assertEqual(shown[part], stored[part])
+        self.assertEqual(shown["decode"]["bytes_per_token"], stored["decode"]["bytes_per_token"])
+        # With a bandwidth both are forecast, and kept under the name of their shape.
+        for where in (env, {"OLLAMA_MODELS": self.shared / "models"}):
+            known = predict("velollm-predicted", "--bandwidth", env=where)
+            if known["speed"]["decode"]:  # a busy machine measures none
+                self.assertEqual(len(key()), 1)
 
     def test_a_template_that_a_server_adds_is_seen(self):
         done = self.velollm("benchmark", "-b", "ollama,openai", "--url", self.engine.url, "-m", MODEL, "--prompt", "Say more",

@@ -11,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
+from scripted_server import Server, Trace
 from velollm_cli import BINARY, SCHEMA_CHECK, SOURCE, CliTest
 
 SCHEMA = SOURCE / "schema/velollm-prediction-1.schema.json"
@@ -112,6 +113,89 @@ class PredictTest(CliTest):
         done = self.expect(self.velollm("predict", "smollm2:135m", env={"XDG_STATE_HOME": str(state)}), 0)
         self.assertRegex(done.out, r"Note: \S+calibration\.json can't be used: ")
         self.assertEqual(file.read_text(encoding="utf-8"), "{")
+
+    def serve_shown(self, answer, status=200):
+        """An Ollama whose /api/show answers this; the environment that leads to it."""
+        server = self.serve(Server())
+        server.routes[("POST", "/api/show")] = lambda exchange: exchange.answer(status, answer)
+        return server, {"OLLAMA_HOST": f"127.0.0.1:{server.port}"}
+
+    def test_a_model_of_a_running_ollama_is_exact(self):
+        here = self.predict(os.environ["VELOLLM_MODEL"])
+        for version in ("0.24.0", "0.32.15"):
+            answer = json.loads(Trace.load(SOURCE / f"tests/traces/ollama-{version}/show.jsonl").body)
+            server, env = self.serve_shown(answer)
+            there = self.predict("my/smollm2:mine", env=env)
+            self.assertEqual(server.requests[0].body, {"model": "my/smollm2:mine", "verbose": True})
+            self.assertEqual(there["model"].pop("name"), "my/smollm2:mine")
+            self.assertEqual(there["model"], {key: value for key, value in here["model"].items() if key != "name"})
+            for key in ("memory", "needed_bytes", "largest_context", "settings"):
+                if version == "0.32.15":  # the other has a file with other types
+                    self.assertEqual(there[key], here[key])
+
+    def test_a_server_is_asked_before_the_catalogue_for_its_own_speed_only(self):
+        answer = json.loads(Trace.load(SOURCE / "tests/traces/ollama-0.32.15/show.jsonl").body)
+        server, env = self.serve_shown(answer)
+        self.assertEqual(self.predict("llama3.1:8b", env=env)["model"]["blocks"], 32)
+        self.assertEqual(server.requests, [])
+        self.assertEqual(self.predict("llama3.1:8b", "-b", "ollama", env=env)["model"]["blocks"], 30)
+        self.assertEqual(self.predict("llama3.1:8b", "-b", "ollama", "--quantization", "Q8_0", env=env)["model"]["blocks"], 32)
+        self.assert_error(self.velollm("predict", "mine", "--quantization", "Q8_0", env=env), 2, "has mine")
+
+    def test_an_ollama_without_the_model_changes_nothing(self):
+        _, env = self.serve_shown({"error": "model 'lama3.1:8b' not found"}, 404)
+        done = self.velollm("predict", "lama3.1:8b", env=env)
+        self.assert_error(done, 4, "llama3.1:8b")
+        self.assertEqual(done.err, self.velollm("predict", "lama3.1:8b").err)
+        self.assertEqual(self.predict("llama3.1:8b", "-b", "ollama", env=env)["model"]["blocks"], 32)
+
+    def test_hostile_answers_of_a_server_are_errors(self):
+        tensor = {"name": "token_embd.weight", "type": "F32", "shape": [64, 64]}
+        info = {"general.architecture": "llama", "llama.block_count": 1 << 40, "llama.embedding_length": 64}
+        for answer in ({}, [], "text", {"model_info": info, "tensors": []}, {"model_info": info, "tensors": [tensor]},
+                       {"model_info": {}, "tensors": [tensor]},
+                       {"model_info": info | {"llama.block_count": 2}, "tensors": [tensor | {"shape": [1 << 62, 64]}]},
+                       {"model_info": info, "tensors": [tensor | {"type": "Q4_9"}]}):
+            with self.subTest(str(answer)[:100]):
+                _, env = self.serve_shown(answer)
+                self.assert_error(self.velollm("predict", "mine", env=env), 1, "mine can't be used")
+
+    def test_an_answer_of_a_server_that_is_too_long_is_refused(self):
+        server = self.serve(Server())
+
+        def give(exchange):
+            exchange.begin(200, "application/json")
+            try:
+                for _ in range(80):
+                    exchange.chunk(b" " * MIB)
+                exchange.end()
+            except OSError:
+                pass
+        server.routes[("POST", "/api/show")] = give
+        done = self.velollm("predict", "mine", env={"OLLAMA_HOST": f"127.0.0.1:{server.port}"})
+        self.assert_error(done, 1, "longer than 64 MiB")
+
+    def test_a_model_too_large_for_the_gpu_is_divided(self):
+        card = {"env": {"VELOLLM_NVML": os.environ["VELOLLM_FAKE_NVML"], "FAKE_NVML_SCENE": "desktop"}}  # 24 GB
+        document = self.predict("qwen3:14b", "--quantization", "F16", **card)
+        part = document["gpu_part"]
+        self.assertFalse(document["on_gpu"])
+        self.assertEqual(part["layers"], document["settings"]["gpu_layers"])
+        self.assertEqual(part["of_layers"], 41)
+        self.assertIn(part["layers"], range(20, 40))
+        self.assertEqual(part["needed_bytes"], document["memory"]["gpu"]["total_bytes"])
+        self.assertLessEqual(part["needed_bytes"], part["available_bytes"])
+        self.assertEqual(document["needed_bytes"], document["memory"]["host"]["total_bytes"])
+        self.assertLess(part["bytes_per_token"], document["decode"]["bytes_per_token"])
+        self.assertEqual(document["memory"]["basis"], "formula")
+        done = self.expect(self.velollm("predict", "qwen3:14b", "--quantization", "F16", **card), 0)
+        layers = rf"{part['layers']} of 41 layers"
+        self.assertIn(f"Beside it, on the GPU, {layers}", done.out)
+        if document["fits"]:
+            self.assertRegex(done.out, rf"\nIt fits with {layers} on the GPU: [\d.]+ GiB of [\d.]+ GiB are needed there, ")
+            self.assertRegex(done.out, r"There is no forecast, since the bandwidths? of ")
+            self.assertIn("of the machine's memory", document["speed"]["missing"])
+        self.assert_error(self.velollm("predict", "qwen3:14b", "--quantization", "F16", "--measure", **card), 1, "A part of the model")
 
     def verify(self, model):
         done = self.expect(self.velollm("predict", model, "--verify", "--json"), 0)

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "gguf/tensor_types.h"
+#include "hardware/detect.h"
 #include "model/catalogue.h"
+#include "support/gpu_document.h"
 
 namespace velollm::model::model_fit_test {
 
@@ -137,11 +139,135 @@ TEST(Prediction, TakesTheGpuIfAllOfItFitsThere) {
     EXPECT_GT(small.memory.gpu.weights_bytes, 4 * kGib);
     EXPECT_NEAR(*small.most_tps(), 1008.0 / 4.617, 0.1);
     EXPECT_FALSE(small.bandwidth_measured);
-    const Prediction large = predicted("qwen3:30b-a3b", hardware);
-    EXPECT_FALSE(large.on_gpu);
-    EXPECT_EQ(large.limit_bytes, 64 * kGib);
-    EXPECT_EQ(large.question.gpu_layers, 0);
-    EXPECT_EQ(large.memory.gpu.total_bytes(), 0);
+}
+
+Hardware with_gpu(std::int64_t available_bytes, std::int64_t usable_bytes) {
+    Hardware hardware = machine(available_bytes);
+    Gpu gpu;
+    gpu.memory_kind = GpuMemoryKind::kDedicated;
+    gpu.usable_bytes = usable_bytes;
+    hardware.gpus = {gpu};
+    return hardware;
+}
+
+TEST(Prediction, DividesAModelThatTheGpuIsTooSmallFor) {
+    Hardware hardware = with_gpu(64 * kGib, 12 * kGib);
+    const Prediction divided = predicted("qwen3:30b-a3b", hardware);
+    EXPECT_FALSE(divided.on_gpu);
+    ASSERT_TRUE(divided.gpu_part);
+    EXPECT_EQ(divided.limit_bytes, 64 * kGib);
+    EXPECT_EQ(divided.gpu_part->limit_bytes, 11 * kGib);
+    const std::int64_t layers = divided.question.gpu_layers;
+    EXPECT_GT(layers, 20);
+    EXPECT_LT(layers, 40);
+    EXPECT_EQ(divided.gpu_part->needed_bytes, divided.memory.gpu.total_bytes());
+    EXPECT_EQ(divided.needed_bytes, divided.memory.host_needed_bytes());
+    // One layer more is too many.
+    MemoryQuestion more = divided.question;
+    EXPECT_LE(memory_by_formula(divided.shape, more).gpu.total_bytes(), 11 * kGib);
+    more.gpu_layers = layers + 1;
+    EXPECT_GT(memory_by_formula(divided.shape, more).gpu.total_bytes(), 11 * kGib);
+    // Both sides together read what the whole reads.
+    EXPECT_EQ(divided.gpu_part->traffic.host.total_bytes() + divided.gpu_part->traffic.gpu.total_bytes(),
+              divided.traffic.total_bytes());
+    EXPECT_EQ(divided.largest_context, divided.shape.context / 256 * 256);
+    EXPECT_TRUE(divided.fits());
+}
+
+TEST(Prediction, OfADividedModelFitsWhereTheRestDoes) {
+    const Prediction tight = predicted("qwen3:30b-a3b", with_gpu(10 * kGib, 12 * kGib));
+    ASSERT_TRUE(tight.gpu_part);
+    EXPECT_TRUE(tight.fits());
+    ASSERT_TRUE(tight.largest_context);
+    EXPECT_LT(*tight.largest_context, tight.shape.context);
+    const auto host_needed = [&](std::int64_t context) {
+        MemoryQuestion question = tight.question;
+        question.settings.context_tokens = context;
+        question.gpu_layers = most_gpu_layers(tight.shape, question, 11 * kGib);
+        return memory_by_formula(tight.shape, question).host_needed_bytes();
+    };
+    EXPECT_LE(host_needed(*tight.largest_context), 10 * kGib);
+    EXPECT_GT(host_needed(*tight.largest_context + 256), 10 * kGib);
+    const Prediction none = predicted("qwen3:30b-a3b", with_gpu(4 * kGib, 12 * kGib));
+    EXPECT_FALSE(none.fits());
+    EXPECT_FALSE(none.largest_context);
+}
+
+TEST(Prediction, DividesNothingWhereTheGpuHasNoRoomOrNoMemoryOfItsOwn) {
+    EXPECT_FALSE(predicted("qwen3:30b-a3b", with_gpu(64 * kGib, 1 * kGib)).gpu_part);
+    Hardware hardware = with_gpu(64 * kGib, 12 * kGib);
+    hardware.gpus.front().integrated = true;
+    const Prediction integrated = predicted("qwen3:30b-a3b", hardware);
+    EXPECT_FALSE(integrated.gpu_part);
+    EXPECT_EQ(integrated.question.gpu_layers, 0);
+    EXPECT_EQ(integrated.memory.gpu.total_bytes(), 0);
+    hardware.gpus.front().integrated = false;
+    hardware.gpus.front().memory_kind = GpuMemoryKind::kCarveout;
+    EXPECT_FALSE(predicted("qwen3:30b-a3b", hardware).gpu_part);
+}
+
+TEST(Prediction, TheCeilingOfADividedModelIsThatOfBothSidesInTurn) {
+    Hardware hardware = with_gpu(64 * kGib, 12 * kGib);
+    hardware.memory.bandwidth = BandwidthProbe{.valid = true, .read_gbps = 50};
+    EXPECT_FALSE(predicted("llama3.1:70b", hardware).most_tps());
+    hardware.gpus.front().theoretical_gbps = 500.0;
+    const Prediction divided = predicted("llama3.1:70b", hardware);
+    ASSERT_TRUE(divided.gpu_part);
+    const auto& traffic = divided.gpu_part->traffic;
+    EXPECT_NEAR(
+        1 / *divided.most_tps(),
+        static_cast<double>(traffic.host.total_bytes()) / 50e9 + static_cast<double>(traffic.gpu.total_bytes()) / 500e9,
+        1e-9);
+    EXPECT_EQ(*divided.bandwidth_gbps, 50);
+    EXPECT_TRUE(divided.bandwidth_measured);
+}
+
+TEST(Prediction, DividesOnRecordedMachines) {
+    const auto on = [](const char* host, const char* model) {
+        Hardware hardware = hardware::detect(test::recorded_host(host), test::plain_kernel());
+        hardware.memory.available_bytes = 512 * kGib;
+        return predicted(model, hardware);
+    };
+    const Prediction instinct = on("gpu-amd-instinct", "deepseek-v3:671b");
+    ASSERT_TRUE(instinct.gpu_part);
+    EXPECT_EQ(instinct.gpu_part->limit_bytes, 196308 * kMib - kGib);
+    EXPECT_GT(instinct.question.gpu_layers, 20);
+    EXPECT_LT(instinct.question.gpu_layers, 40);
+    EXPECT_TRUE(instinct.fits());
+    EXPECT_FALSE(on("gpu-apu-carveout", "deepseek-v3:671b").gpu_part);
+    EXPECT_FALSE(on("gpu-nvidia-desktop", "deepseek-v3:671b").gpu_part);  // its own memory isn't known
+}
+
+TEST(DividedTraffic, GoesWithTheLayers) {
+    const auto f16 = gguf::types::kF16;
+    const ModelShape tied = named("llama3.2:3b");
+    const std::int64_t all = decode_traffic(tied, 1000, f16, f16).total_bytes();
+    EXPECT_EQ(split_traffic(tied, 1000, f16, f16, 0).gpu.total_bytes(), 0);
+    EXPECT_EQ(split_traffic(tied, 1000, f16, f16, 29).gpu.total_bytes() +
+                  split_traffic(tied, 1000, f16, f16, 29).host.total_bytes(),
+              all);
+    EXPECT_LT(split_traffic(tied, 1000, f16, f16, 29).host.total_bytes(), all / 1000);
+    // The first layer to go is the output, which is the embedding here.
+    EXPECT_GT(split_traffic(tied, 0, f16, f16, 1).gpu.weights_bytes, 128256 * 3072 / 2);
+    EXPECT_EQ(split_traffic(tied, 1000, f16, f16, 1).gpu.cache_bytes, 0);
+    EXPECT_EQ(split_traffic(tied, 1000, f16, f16, 8).gpu.cache_bytes * 28,
+              split_traffic(tied, 1000, f16, f16, 29).gpu.cache_bytes * 7);
+}
+
+TEST(DecodeTraffic, OfABlockThatSharesACacheIsThatOfTheOther) {
+    ModelShape shape = named("llama3.1:8b");
+    const std::int64_t before = decode_traffic(shape, 1000, gguf::types::kF16, gguf::types::kF16).cache_bytes;
+    shape.blocks.back().has_cache = false;
+    EXPECT_EQ(decode_traffic(shape, 1000, gguf::types::kF16, gguf::types::kF16).cache_bytes, before);
+}
+
+TEST(DecodeTraffic, OfATableWithARowForEachBlockIsOneRow) {
+    ModelShape shape = named("llama3.1:8b");
+    const std::int64_t before = decode_traffic(shape, 0, gguf::types::kF16, gguf::types::kF16).weights_bytes;
+    shape.tensors.push_back(
+        {.name = "per_layer_token_embd.weight", .shape = {256 * 32, 262144, 1, 1}, .type = gguf::types::kQ8_0});
+    shape.tensors.back().bytes = 34LL * 256 * 262144;
+    EXPECT_EQ(decode_traffic(shape, 0, gguf::types::kF16, gguf::types::kF16).weights_bytes, before + 34 * 256);
 }
 
 }  // namespace velollm::model::model_fit_test

@@ -209,4 +209,36 @@ TEST(Calibration, ThatIsBrokenIsSaidToBe) {
     }
 }
 
+TEST(Speed, OfADividedModelIsTheSumOfBothSides) {
+    ModelShape shape;
+    shape.blocks.resize(32);
+    const MemorySide host{.bytes = 2'000'000'000, .read_gbps = 40.0};
+    const MemorySide gpu{.bytes = 6'000'000'000, .read_gbps = 600.0};
+    const SpeedForecast both = forecast_split(shape, 10, host, gpu);
+    ASSERT_TRUE(both.decode);
+    EXPECT_TRUE(both.missing.empty());
+    EXPECT_EQ(both.basis, SpeedBasis::kFormula);
+    EXPECT_FALSE(both.prefill);
+    EXPECT_NEAR(1 / both.decode->likely, 2.0 / (0.60 * 40) + 6.0 / (0.75 * 600) + 10 * 60e-6 + 1.2e-3, 1e-9);
+    EXPECT_NEAR(1 / both.decode->low, 2.0 / (0.35 * 40) + 6.0 / (0.45 * 600) + 10 * 120e-6 + 2e-3, 1e-9);
+    EXPECT_NEAR(1 / both.decode->high, 2.0 / (0.95 * 40) + 6.0 / (0.87 * 600) + 0.5e-3, 1e-9);
+    EXPECT_NEAR(*both.roofline_share, both.decode->likely * (2.0 / 40 + 6.0 / 600), 1e-9);
+    shape.experts = 8;
+    EXPECT_NEAR(forecast_split(shape, 10, host, gpu).decode->likely, 0.85 * both.decode->likely, 1e-9);
+}
+
+TEST(Speed, OfADividedModelNeedsBothBandwidths) {
+    const ModelShape shape;
+    const MemorySide known{.bytes = 1, .read_gbps = 40.0};
+    const MemorySide unknown{.bytes = 1, .read_gbps = {}};
+    const auto missing = [&](const MemorySide& host, const MemorySide& gpu) {
+        const SpeedForecast forecast = forecast_split(shape, 1, host, gpu);
+        EXPECT_FALSE(forecast.decode);
+        return forecast.missing;
+    };
+    EXPECT_EQ(missing(unknown, known), "the bandwidth of the machine's memory is not known");
+    EXPECT_EQ(missing(known, unknown), "the bandwidth of the GPU's memory is not known");
+    EXPECT_EQ(missing(unknown, unknown), "the bandwidths of the machine's memory and of the GPU's are not known");
+}
+
 }  // namespace velollm::model::speed_test
