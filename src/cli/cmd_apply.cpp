@@ -107,9 +107,8 @@ Result<void> check_journal(const system::System& system) {
     const auto journal = optimize::read_journal(system);
     if (!journal) return journal.error();
     if (!*journal || (*journal)->over()) return {};
-    const bool whole = (*journal)->in_force();
-    return Error{ErrorCode::kFailed,
-                 fmt::format(whole ? "Plan {} is applied" : "Plan {} was left half way", (*journal)->id),
+    const char* state = (*journal)->in_force() ? "is applied" : "was left half way";
+    return Error{ErrorCode::kFailed, fmt::format("Plan {} {}", (*journal)->id, state),
                  "Go back first:  velollm optimize --rollback"};
 }
 
