@@ -54,7 +54,6 @@ Result<std::string> ask(const std::string& method, const std::string& url, const
     http::HttpRequest request;
     request.method = method;
     request.url = url;
-    if (!body.empty()) request.headers = {"Content-Type: application/json"};
     request.body = body;
     const http::HttpResponse response = http::Caller(*transport, clock, never)(request, kAnswerLimit);
     if (response.arrived() && response.status == 200) return response.body;
