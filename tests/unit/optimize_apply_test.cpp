@@ -158,6 +158,23 @@ TEST_F(Apply, EveryCrashCanBeRolledBack) {
     }
 }
 
+TEST_F(Apply, AModelMadeBehindTheLastRecordGoes) {
+    const auto before = world();
+    const auto make = hands_.make_tag;
+    hands_.make_tag = [&](const ApplyPlan& plan) {
+        auto made = make(plan);
+        ::raise(SIGKILL);
+        return made;
+    };
+    EXPECT_TRUE(killed_at(prepared(), 1000));
+    EXPECT_TRUE(fs::exists(tag("m:1b-velo")));
+    auto journal = read_journal(system_);
+    ASSERT_TRUE(journal && *journal);
+    EXPECT_EQ((*journal)->tag_digest, "");
+    ASSERT_TRUE(roll_back(**journal, hands_, system_));
+    EXPECT_EQ(world(), before);
+}
+
 TEST_F(Apply, WhatAWriteLeftHalfWayGoes) {
     auto wanted = prepared();
     wanted.journal.pid = 77;
@@ -198,6 +215,8 @@ TEST_F(Apply, WhatOthersWroteIsLeftAlone) {
     auto wanted = prepare_apply(plan_, service_, "", system_);
     ASSERT_FALSE(wanted);
     EXPECT_NE(wanted.error().message.find("is in the way"), std::string::npos) << wanted.error().message;
+    std::ofstream(file()) << marked("old", "[Service]\n") << "Environment=MINE=1\n";
+    EXPECT_FALSE(prepare_apply(plan_, service_, "", system_)) << "ours, and changed since";
     fs::remove(file());
     fs::create_symlink("/dev/null", file());
     EXPECT_FALSE(prepare_apply(plan_, service_, "", system_));
