@@ -87,6 +87,11 @@ struct OptimizeArgs {
     bool allow_lossy = false;
     bool json = false;
     bool check = false;  ///< only compare what is set with what is in force
+    bool apply = false;
+    bool yes = false;  ///< don't ask
+    bool status = false;
+    bool rollback = false;
+    std::string rollback_id;  ///< empty: whatever is applied
 };
 
 struct SelfTestArgs {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/text.h"
+#include "cli/cmd_apply.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "optimize/observe.h"
@@ -163,6 +164,8 @@ int print_all(const report::Console& console, const optimize::Plan& plan, const 
 int cmd_optimize(const OptimizeArgs& args, const system::System& system) {
     const report::Style style = style_of(args.out, system);
     const report::Console console(style);
+    if (args.status) return apply_status(console, system);
+    if (args.rollback) return apply_rollback(args, console, system);
     optimize::Limits limits{args.context, std::nullopt, args.allow_lossy};
     if (!args.max_vram.empty()) {
         const auto size = read_size(args.max_vram);
@@ -184,6 +187,7 @@ int cmd_optimize(const OptimizeArgs& args, const system::System& system) {
     const optimize::Facts facts =
         optimize::gather(target, *optimize::parse_profile(args.profile), limits, system, clock);
     if (args.check) return check(args, console, facts, stored);
+    if (args.apply) return apply_plan(args, console, facts, system);
     const optimize::Plan plan = optimize::make_plan(facts);
     if (formats != std::vector{Format::kText}) keep(plan, system);
     return to_file ? write_files(args, console, plan, formats, style) : print_all(console, plan, formats, style);

@@ -31,6 +31,26 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
     command.add_option("--max-vram", args.max_vram, "Most GPU memory to use, e.g. 8G")->type_name("SIZE");
     command.add_flag("--allow-lossy", args.allow_lossy, "Also changes that may change the model's answers");
     command.add_flag("--check", args.check, "Only compare what was set with what the running server does");
+    CLI::Option* apply =
+        command
+            .add_flag("--apply", args.apply, "Write the change, restart, prove and measure it; go back if it is none")
+            ->group("Acting");
+    command.add_flag("--yes", args.yes, "Don't ask before that")->needs(apply)->group("Acting");
+    CLI::Option* status =
+        command.add_flag("--status", args.status, "Whether what was applied is still in force")->group("Acting");
+    CLI::Option* back = command
+                            .add_option_function<std::string>(
+                                "--rollback",
+                                [&args](const std::string& id) {
+                                    args.rollback = true;
+                                    args.rollback_id = id;
+                                },
+                                "Put back what was applied, also after a crash")
+                            ->expected(0, 1)
+                            ->type_name("[ID]")
+                            ->group("Acting");
+    status->excludes(apply)->excludes(back);
+    back->excludes(apply);
     std::string names;
     for (const std::string& name : optimize::format_names()) names += (names.empty() ? "" : ", ") + name;
     command

@@ -216,7 +216,10 @@ private:
         curl_easy_setopt(easy, CURLOPT_PROXY, on_this_machine(request.url) ? "" : nullptr);
         for (const std::string& line : request.headers)
             stream.headers = curl_slist_append(stream.headers, line.c_str());
-        if (request.method == "POST") {
+        // A DELETE with a body, as Ollama has it, is a POST by another name. Handles are kept: it is taken back too.
+        const bool other = request.method != "GET" && request.method != "POST";
+        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, other ? request.method.c_str() : nullptr);
+        if (request.method != "GET") {
             curl_easy_setopt(easy, CURLOPT_POST, 1L);
             curl_easy_setopt(easy, CURLOPT_POSTFIELDS, stream.body.data());
             curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(stream.body.size()));
