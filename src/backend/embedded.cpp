@@ -127,7 +127,7 @@ public:
             if (const auto done = load_model(); !done) return done.error();
         }
         loaded.took = clock_.now() - begin;
-        loaded.bytes = static_cast<std::int64_t>(llama_model_size(model_.get())) + kv_bytes();
+        loaded.bytes = static_cast<std::int64_t>(llama_model_size(model_.get())) + context_bytes();
         if (!llama_supports_gpu_offload()) loaded.gpu_share = 0.0;
         loaded.context_tokens = llama_n_ctx(context_.get());
         loaded.threads = threads();
@@ -182,17 +182,21 @@ private:
         return spec_.options.flash_attention.empty() ? "auto" : spec_.options.flash_attention.c_str();
     }
 
-    /// Keys and values of every block for the whole context; 0 when the header doesn't tell the shape.
-    std::int64_t kv_bytes() const {
-        const gguf::Header& h = spec_.file.header;
-        const std::int64_t width = h.key_length.value_or(0) + h.value_length.value_or(0);
-        const std::int64_t elements = h.kv_heads_total.value_or(0) * width * context_tokens();
-        return elements * static_cast<std::int64_t>(ggml_type_size(kv_)) / ggml_blck_size(kv_);
+    std::int64_t context_bytes() const {
+        if (!spec_.context_bytes) return 0;
+        const auto type = static_cast<std::uint32_t>(kv_);
+        return spec_.context_bytes(spec_.file.header, {.context_tokens = context_tokens(),
+                                                       .batch_tokens = batch_tokens(),
+                                                       .ubatch_tokens = batch_tokens(),
+                                                       .outputs = 1,
+                                                       .key_type = type,
+                                                       .value_type = type,
+                                                       .flash_attention = spec_.options.flash_attention != "off"});
     }
 
     Result<void> load_model() {
         start_llama_once();
-        const std::int64_t needed = spec_.file.file_bytes + kv_bytes();
+        const std::int64_t needed = spec_.file.file_bytes + context_bytes();
         if (spec_.memory_bytes && needed > *spec_.memory_bytes && !llama_supports_gpu_offload())
             return no_memory(spec_, needed);
 
@@ -213,6 +217,8 @@ private:
         params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(std::min(batch_tokens(), context_tokens()));
         params.n_threads = params.n_threads_batch = threads();
         params.type_k = params.type_v = kv_;
+        params.n_outputs_max = 1;  // as a server of one slot: not a row of logits for every token of a batch
+        params.swa_full = false;   // blocks with a window keep the window alone, as servers have it
         const std::string& flash = spec_.options.flash_attention;
         params.flash_attn_type = flash == "on"    ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                  : flash == "off" ? LLAMA_FLASH_ATTN_TYPE_DISABLED

@@ -9,9 +9,14 @@
 #include <optional>
 #include <string>
 
+#include "backend/dry_run.h"
 #include "gguf/gguf.h"
 
 namespace velollm::backend {
+
+/// Bytes of keys, values and recurrent states of a model with these settings: model::context_bytes, which this folder
+/// is too low to know.
+using ContextBytes = std::function<std::int64_t(const gguf::Header&, const MemorySettings&)>;
 
 /// What the embedded engine is to run.
 struct EmbeddedSpec {
@@ -22,6 +27,7 @@ struct EmbeddedSpec {
     EngineOptions options;
     int threads = 1;                           ///< unless options.num_thread says otherwise
     std::optional<std::int64_t> memory_bytes;  ///< free for the model; absent: unknown
+    ContextBytes context_bytes;                ///< empty: a context is taken for nothing
     std::function<bool()> interrupted;         ///< asked while a long computation goes on; may be empty
 };
 

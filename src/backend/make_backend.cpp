@@ -56,13 +56,14 @@ Result<EmbeddedSpec> find_model(const TargetSpec& target, const system::System& 
 
 Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const system::System& system,
                                                const Hardware& hardware, Clock& clock,
-                                               std::function<bool()> interrupted) {
+                                               std::function<bool()> interrupted, ContextBytes context_bytes) {
     auto spec = find_model(target, system);
     if (!spec) return spec.error();
     spec->options = target.options;
     spec->raw = target.raw;
     spec->threads = hardware.cpu.usable.count;
     if (hardware.memory.available_bytes > 0) spec->memory_bytes = hardware.memory.available_bytes;
+    spec->context_bytes = std::move(context_bytes);
     spec->interrupted = std::move(interrupted);
     return make_embedded_backend(std::move(*spec), clock);
 }
@@ -215,13 +216,14 @@ std::vector<std::string> backend_names() {
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const system::System& system,
-                                              const Hardware& hardware, Clock& clock,
-                                              std::function<bool()> interrupted) {
+                                              const Hardware& hardware, Clock& clock, std::function<bool()> interrupted,
+                                              ContextBytes context_bytes) {
     if (target.backend == "llamacpp")
         return make_llama_server({.spec = target}, system, hardware, clock, std::move(interrupted));
     if (!target.draft.empty() || !target.llama_server.empty())
         return Error{ErrorCode::kUsage, "--draft and --llama-server go with -b llamacpp", "Leave them out."};
-    if (target.backend == "embedded") return make_embedded(target, system, hardware, clock, std::move(interrupted));
+    if (target.backend == "embedded")
+        return make_embedded(target, system, hardware, clock, std::move(interrupted), std::move(context_bytes));
     if (const auto fits = refuse_start_options(target); !fits) return fits.error();
     if (target.backend == "openai") return make_openai({.spec = target}, system, clock, std::move(interrupted));
     if (target.backend == "ollama") return make_ollama({.spec = target}, system, clock, std::move(interrupted));

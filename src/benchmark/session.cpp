@@ -11,6 +11,7 @@
 #include "load/schedule.h"
 #include "metrics/request.h"
 #include "metrics/summarize.h"
+#include "model/memory.h"
 #include "wire/url.h"
 
 namespace velollm::benchmark {
@@ -76,7 +77,7 @@ Session::Session(TargetSpec target, system::System system, Hardware hardware, Pr
 Result<TargetInfo> Session::connect(const std::string& model) {
     TargetSpec target = target_;
     if (!model.empty()) target.model = model;
-    auto backend = backend::make_backend(target, system_, hardware_, clock_, stop_);
+    auto backend = backend::make_backend(target, system_, hardware_, clock_, stop_, model::context_bytes);
     if (!backend) return backend.error();
     auto described = (*backend)->describe();
     if (!described) return described.error();

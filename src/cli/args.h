@@ -52,12 +52,16 @@ struct DetectArgs {
 struct PredictArgs {
     OutputArgs out;
     bool json = false;
-    bool bandwidth = false;  ///< measure how fast memory is read, for the ceiling of the speed
+    bool bandwidth = false;  ///< measure how fast memory is read
+    bool measure = false;    ///< time a file of the model's shape
+    bool verify = false;     ///< compare formulas and engine, and nothing else
     std::string model;       ///< a GGUF file, a name of the local Ollama store or of the catalogue
     std::string mix;         ///< quantisation of a catalogue model; empty: its usual one
     std::string kv_type = "f16";
     std::int64_t context = 4096;
     std::int64_t depth = 0;
+    std::string backend = "embedded";
+    int threads = 0;  ///< 0: as many as are usable here
 };
 
 struct OptimizeArgs {

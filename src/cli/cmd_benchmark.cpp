@@ -8,6 +8,7 @@
 #include "benchmark/session.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
+#include "cli/learn_speed.h"
 #include "cli/plan.h"
 #include "cli/result_output.h"
 #include "cli/side_by_side.h"
@@ -23,6 +24,7 @@ public:
     Command(BenchmarkArgs args, Plan plan, const system::System& system)
         : args_(std::move(args)),
           plan_(std::move(plan)),
+          system_(system),
           console_(style_of(args_.out, system), args_.force),
           output_(args_.out),
           session_(args_.target, system, hardware::detect_this_machine(system), args_.protocol, clock_,
@@ -33,6 +35,7 @@ public:
     int run() {
         const auto done = run_all();
         if (!done && results_.empty()) return output_.end(console_, done.error());
+        learnt_ = learn_speed(reported_, system_);
         const auto shown = output_.finish(reported_, console_, [this] { return results_text(); });
         if (!done) return output_.end(console_, done.error());
         if (!shown) return output_.end(console_, shown.error());
@@ -114,12 +117,14 @@ private:
         const std::vector<BenchmarkResult> results(results_.begin(), results_.end());
         std::string text = console_.summary(results);
         if (!args_.depths.empty()) text += report::depths_text(results, args_.force);
+        if (!learnt_.empty()) text += learnt_ + "\n";
         text += console_.warnings(results, args_.out.verbose);
         return args_.out.verbose ? text + console_.metrics(results, shared_.self_test) : text;
     }
 
     BenchmarkArgs args_;
     Plan plan_;
+    const system::System& system_;
     report::Console console_;
     ResultOutput output_;
     system::SteadyClock clock_;
@@ -128,6 +133,7 @@ private:
     std::deque<report::Context> contexts_;  // deques: the reported pairs point into them
     std::deque<BenchmarkResult> results_;
     std::vector<report::ReportedResult> reported_;
+    std::string learnt_;  ///< what the results made of earlier forecasts
 };
 
 }  // namespace

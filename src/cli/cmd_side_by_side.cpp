@@ -7,6 +7,7 @@
 #include "backend/options.h"
 #include "benchmark/side_by_side.h"
 #include "cli/interrupt.h"
+#include "cli/learn_speed.h"
 #include "cli/result_output.h"
 #include "cli/side_by_side.h"
 #include "hardware/detect.h"
@@ -54,6 +55,7 @@ public:
     int run() {
         const auto done = run_all();
         if (!done && reported_.empty()) return output_.end(console_, done.error());
+        learnt_ = learn_speed(reported_, system_);
         const auto shown = output_.finish(reported_, console_, [this] { return results_text(); });
         if (!done) return output_.end(console_, done.error());
         if (!shown) return output_.end(console_, shown.error());
@@ -186,6 +188,7 @@ private:
             named.back().config.name = fmt::format("{}, {}", result->config.name, context->target.kind);
         }
         std::string text = output_.narrates() ? "" : tables();
+        if (!learnt_.empty()) text += learnt_ + "\n";
         text += console_.warnings(named, args_.out.verbose);
         return args_.out.verbose ? text + console_.metrics(named, contexts_.front().self_test) : text;
     }
@@ -214,6 +217,7 @@ private:
     std::deque<report::Context> contexts_;  // deques: the reported pairs point into them
     std::deque<BenchmarkResult> results_;
     std::vector<report::ReportedResult> reported_;
+    std::string learnt_;  ///< what the results made of earlier forecasts
 };
 
 }  // namespace

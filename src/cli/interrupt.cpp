@@ -29,6 +29,7 @@ void install_signal_handlers() {
         if (before.sa_handler != SIG_IGN) sigaction(number, &action, nullptr);  // nohup wants hang-ups ignored
     }
     std::signal(SIGPIPE, SIG_IGN);
+    std::signal(SIGXFSZ, SIG_IGN);
 }
 
 bool interrupted() {

@@ -108,20 +108,6 @@ std::optional<std::int64_t> Metadata::integer(const std::string& key) {
     return largest;
 }
 
-std::optional<std::int64_t> Metadata::array_sum(const std::string& key) {
-    const Value* value = find(key);
-    if (value == nullptr || !value->is_array || !is_integer(value->type)) return std::nullopt;
-    std::int64_t sum = 0;
-    for (std::uint64_t i = 0; i < value->count; ++i) {
-        const auto number = element(*value, i);
-        if (!number || __builtin_add_overflow(sum, *number, &sum)) {
-            wrong_key_ = key;
-            return std::nullopt;
-        }
-    }
-    return sum;
-}
-
 std::optional<std::int64_t> Metadata::array_size(const std::string& key) const {
     const Value* value = find(key);
     if (value == nullptr || !value->is_array) return std::nullopt;

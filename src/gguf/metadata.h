@@ -32,8 +32,6 @@ public:
     std::optional<std::string_view> text(const std::string& key);
     /// A whole number of at least 0; the largest one of an array.
     std::optional<std::int64_t> integer(const std::string& key);
-    /// Sum over the elements of an array of whole numbers; nothing when the value isn't an array.
-    std::optional<std::int64_t> array_sum(const std::string& key);
     /// Length of an array; nothing when the value isn't one.
     std::optional<std::int64_t> array_size(const std::string& key) const;
     /// The elements of an array of whole numbers or truth values, or a single such value as a list of one. Nothing for

@@ -178,15 +178,7 @@ void read_attention(Metadata& metadata, Header& header) {
     const std::string attention = header.architecture + ".attention.";
     header.heads = metadata.integer(attention + "head_count");
     header.kv_heads = metadata.integer(attention + "head_count_kv");
-    header.kv_heads_total = metadata.array_sum(attention + "head_count_kv");
-    if (!header.kv_heads) {
-        header.kv_heads = header.heads;
-        header.kv_heads_total = metadata.array_sum(attention + "head_count");
-    }
-    std::int64_t total = 0;
-    if (!header.kv_heads_total && header.kv_heads && header.blocks &&
-        !__builtin_mul_overflow(*header.kv_heads, *header.blocks, &total))
-        header.kv_heads_total = total;
+    if (!header.kv_heads) header.kv_heads = header.heads;
 
     std::optional<std::int64_t> per_head;
     if (header.embedding_length && header.heads.value_or(0) > 0) per_head = *header.embedding_length / *header.heads;

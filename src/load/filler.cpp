@@ -4,6 +4,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/split_mix.h"
 #include "base/text.h"
 
 namespace velollm::load {
@@ -43,21 +44,6 @@ constexpr std::array<std::string_view, 12> kPatterns{
     "He D the T, she D the T, and the A P wrote it all down.",
     "Of all the things in the house, only the T and the A T were never D."};
 
-/// splitmix64: the same numbers on every machine.
-class Numbers {
-public:
-    explicit Numbers(std::uint64_t seed) : state_(seed) {}
-    std::size_t below(std::size_t n) {
-        std::uint64_t z = (state_ += 0x9e3779b97f4a7c15U);
-        z = (z ^ (z >> 30U)) * 0xbf58476d1ce4e5b9U;
-        z = (z ^ (z >> 27U)) * 0x94d049bb133111ebU;
-        return (z ^ (z >> 31U)) % n;
-    }
-
-private:
-    std::uint64_t state_;
-};
-
 const Words* list_of(char letter) {
     switch (letter) {
         case 'P': return &kPeople;
@@ -72,7 +58,7 @@ const Words* list_of(char letter) {
 }  // namespace
 
 std::string filler_text(std::size_t words, std::uint64_t seed) {
-    Numbers numbers(seed);
+    base::SplitMix numbers(seed);
     std::string text;
     std::size_t made = 0;
     while (made < words) {

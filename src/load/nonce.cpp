@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "base/split_mix.h"
+
 namespace velollm::load {
 namespace {
 
@@ -34,13 +36,6 @@ constexpr std::array<std::string_view, 256> kWords = {
     "point",   "pool",   "port",
 };
 
-/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): neighbouring inputs give unrelated outputs.
-std::uint64_t mix(std::uint64_t x) {
-    x = (x ^ (x >> 30U)) * 0xBF58476D1CE4E5B9ULL;
-    x = (x ^ (x >> 27U)) * 0x94D049BB133111EBULL;
-    return x ^ (x >> 31U);
-}
-
 std::string_view word(std::uint64_t index) {
     return kWords[index % kWords.size()];
 }
@@ -50,7 +45,7 @@ std::string_view word(std::uint64_t index) {
 std::string NonceSource::next() {
     // An odd step visits all 256 words before it comes back to the first.
     std::string text(word(run_id_ + counter_ * 151));
-    std::uint64_t bits = mix(run_id_ + 0x9E3779B97F4A7C15ULL * ++counter_);
+    std::uint64_t bits = base::split_mix(run_id_ + base::kSplitMixStep * ++counter_);
     for (int i = 0; i < 5; ++i, bits >>= 8U) {
         text += ' ';
         text += word(bits);

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "base/split_mix.h"
 #include "base/text.h"
 #include "mock/render.h"
 
@@ -25,20 +26,12 @@ double drift_factor(const DriftScript& drift, std::int64_t index) {
     return factor;
 }
 
-/// Uniform in [0, 1): splitmix64, so that a seed gives the same draws with every standard library.
-double draw(std::uint64_t& state) {
-    std::uint64_t z = state += 0x9e3779b97f4a7c15ULL;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
-    return static_cast<double>((z ^ (z >> 31)) >> 11) * 0x1p-53;
-}
-
 std::vector<Step> steps_of_rates(const RateModel& rates, Wire wire, std::int64_t prompt_tokens, std::int64_t evaluated,
                                  const Asked& asked, std::int64_t index) {
     std::vector<Step> steps;
     double dt_ms = 1e3 * static_cast<double>(evaluated) / rates.pp_tok_s;
-    std::uint64_t random =
-        static_cast<std::uint64_t>(rates.draft_seed) * 1'000'003U + static_cast<std::uint64_t>(index);
+    base::SplitMix random(static_cast<std::uint64_t>(rates.draft_seed) * 1'000'003U +
+                          static_cast<std::uint64_t>(index));
     if (wire == Wire::kOpenaiChat) {
         steps.push_back({.kind = StepKind::kRole, .dt_ms = dt_ms, .k = 0});
         dt_ms = 0;
@@ -46,7 +39,7 @@ std::vector<Step> steps_of_rates(const RateModel& rates, Wire wire, std::int64_t
     const std::int64_t wanted = asked.max_tokens.value_or(kDefaultTokens);
     for (std::int64_t made = 0; made < wanted;) {
         std::int64_t k = 1;
-        while (made > 0 && k <= rates.draft_k && draw(random) < rates.draft_p_accept) ++k;
+        while (made > 0 && k <= rates.draft_k && random.uniform() < rates.draft_p_accept) ++k;
         k = std::min(k, wanted - made);
         // llama-server puts the role and the first token into one chunk.
         steps.push_back({.dt_ms = dt_ms, .k = k, .join = steps.size() == 1 && wire == Wire::kOpenaiChat});

@@ -7,7 +7,9 @@
 #include <optional>
 #include <string>
 
+#include "model/measure.h"
 #include "model/memory.h"
+#include "model/speed.h"
 #include "model/traffic.h"
 
 namespace velollm::model {
@@ -32,6 +34,12 @@ struct Prediction {
     bool bandwidth_measured = false;
     bool partly_cached = false;     ///< the processor's cache holds a good part of what a token reads
     std::string bandwidth_missing;  ///< why a measurement gave none; empty: none was made
+    std::string bandwidth_when;     ///< UTC, of one that was made before; empty: it was made now
+
+    std::string engine = "embedded";  ///< whose speed is forecast
+    int threads = 1;                  ///< that it computes with
+    SpeedForecast speed;
+    std::optional<ModelSpeed> measured;  ///< by a file of this shape, now
 
     bool fits() const { return needed_bytes <= limit_bytes; }
     /// Tokens a second that no engine can pass: bandwidth divided by what a token reads. Absent without a bandwidth,

@@ -1,7 +1,6 @@
 #include "model/memory.h"
 
 #include <algorithm>
-#include <charconv>
 #include <string_view>
 
 #include "gguf/tensor_types.h"
@@ -52,12 +51,7 @@ std::int64_t widest_values(const ModelShape& shape) {
 
 /// The block that a tensor belongs to: -1 for the embedding and what goes with it, the number of blocks for the output.
 std::int64_t layer_of(const gguf::Tensor& tensor, std::int64_t blocks) {
-    constexpr std::string_view kPrefix = "blk.";
-    if (tensor.name.starts_with(kPrefix)) {
-        std::int64_t block = -1;
-        std::from_chars(tensor.name.data() + kPrefix.size(), tensor.name.data() + tensor.name.size(), block);
-        return block;
-    }
+    if (const auto block = block_of(tensor)) return static_cast<std::int64_t>(*block);
     return tensor.name.starts_with("output") ? blocks : -1;
 }
 
@@ -134,6 +128,11 @@ std::int64_t cache_bytes(const ModelShape& shape, const backend::MemorySettings&
     std::int64_t bytes = 0;
     for (const Block& block : shape.blocks) bytes += block_cache_bytes(shape, block, settings, cells, widest);
     return bytes;
+}
+
+std::int64_t context_bytes(const gguf::Header& header, const backend::MemorySettings& settings) {
+    const auto shape = shape_of(header);
+    return shape ? cache_bytes(*shape, settings) + state_bytes(*shape, settings) : 0;
 }
 
 std::int64_t state_bytes(const ModelShape& shape, const backend::MemorySettings& settings) {

@@ -87,6 +87,9 @@ MemoryEstimate memory_of(const std::filesystem::path& file, const ModelShape& sh
 /// keys alone (llama-kv-cache.cpp).
 std::int64_t cache_bytes(const ModelShape& shape, const backend::MemorySettings& settings);
 
+/// Keys, values and recurrent states of a model with this header; 0 where the header tells no shape.
+std::int64_t context_bytes(const gguf::Header& header, const backend::MemorySettings& settings);
+
 /// Recurrent states of all sequences, in F32 (llama_hparams::n_embd_r, n_embd_s).
 std::int64_t state_bytes(const ModelShape& shape, const backend::MemorySettings& settings);
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <initializer_list>
 #include <limits>
 
@@ -45,7 +46,7 @@ bool is_recurrent(const gguf::Header& header, std::size_t block) {
     return interval == 0 || (static_cast<std::int64_t>(block) + 1) % interval != 0;
 }
 
-Block block_of(const gguf::Header& header, const ModelShape& shape, std::size_t index) {
+Block read_block(const gguf::Header& header, const ModelShape& shape, std::size_t index) {
     const gguf::Hyperparameters& h = header.hyperparameters;
     Block block;
     block.recurrent = is_recurrent(header, index);
@@ -182,11 +183,22 @@ Result<ModelShape> shape_of(const gguf::Header& header) {
     ModelShape shape = whole(header);
     look_at_tensors(header, shape);
     for (std::size_t i = 0; i < static_cast<std::size_t>(blocks); ++i)
-        shape.blocks.push_back(block_of(header, shape, i));
+        shape.blocks.push_back(read_block(header, shape, i));
     if (std::any_of(shape.blocks.begin(), shape.blocks.end(), [](const Block& block) { return block.sliding; }))
         shape.sliding_window = shape.architecture == "llama4" ? 8192 : header.sliding_window.value_or(0);
     if (const auto wrong = absurd(shape); !wrong.empty()) return unusable(header, wrong);
     return shape;
+}
+
+std::optional<std::size_t> block_of(const gguf::Tensor& tensor) {
+    constexpr std::string_view kPrefix = "blk.";
+    const std::string& name = tensor.name;
+    if (!name.starts_with(kPrefix)) return std::nullopt;
+    std::size_t number = 0;
+    const char* end = name.data() + name.size();
+    const auto read = std::from_chars(name.data() + kPrefix.size(), end, number);
+    if (read.ec != std::errc() || read.ptr == end || *read.ptr != '.') return std::nullopt;
+    return number;
 }
 
 std::int64_t tensor_bytes(const std::vector<gguf::Tensor>& tensors) {

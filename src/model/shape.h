@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -73,6 +75,10 @@ bool is_known(std::string_view architecture);
 /// The shape of a file, with llama.cpp's defaults for what its header leaves out. Fails when figures that every model
 /// has are missing, absurd, or contradict each other.
 Result<ModelShape> shape_of(const gguf::Header& header);
+
+/// The block that a tensor belongs to, by its name: "blk.12.attn_q.weight" is of block 12. Nothing for one of the whole
+/// model. Blocks behind the model's own predict several tokens at once (MTP); an ordinary token has no use for them.
+std::optional<std::size_t> block_of(const gguf::Tensor& tensor);
 
 /// Bytes of all tensors.
 std::int64_t tensor_bytes(const std::vector<gguf::Tensor>& tensors);

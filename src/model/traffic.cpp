@@ -9,6 +9,7 @@ namespace velollm::model {
 namespace {
 
 std::int64_t read_of(const gguf::Tensor& tensor, const ModelShape& shape) {
+    if (const auto block = block_of(tensor); block && *block >= shape.blocks.size()) return 0;
     if (tensor.name == "token_embd.weight" && !shape.tied) return row_bytes(tensor.shape[0], tensor.type);
     const bool routed = tensor.name.find("_exps.") != std::string::npos;
     if (!routed || shape.experts <= 0) return tensor.bytes;

@@ -16,8 +16,8 @@ struct TokenTraffic {
 };
 
 /// With `depth` tokens in the context, in a cache of these types (numbers of gguf/tensor_types.h). Of the token
-/// embedding one row is read, unless it is the output layer as well; of routed experts the share that is used; of keys
-/// and values as many as a block can see. `shape` has its tensors.
+/// embedding one row is read, unless it is the output layer as well; of routed experts the share that is used; of
+/// blocks that predict several tokens nothing; of keys and values as many as a block can see. `shape` has its tensors.
 TokenTraffic decode_traffic(const ModelShape& shape, std::int64_t depth, std::uint32_t key_type,
                             std::uint32_t value_type);
 

@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "gguf/tensor_types.h"
 #include "report/facts.h"
+#include "report/speed_report.h"
 
 namespace velollm::report {
 namespace {
@@ -25,27 +26,6 @@ void write_use(base::JsonWriter& json, std::string_view key, const MemoryUse& us
     json.field("weights_bytes", use.weights_bytes).field("cache_bytes", use.cache_bytes);
     json.field("state_bytes", use.state_bytes).field("compute_bytes", use.compute_bytes);
     json.field("output_bytes", use.output_bytes).field("total_bytes", use.total_bytes());
-    json.end_object();
-}
-
-void write_speed(base::JsonWriter& json, const Prediction& prediction) {
-    json.key("decode").begin_object();
-    json.field("depth", prediction.depth).field("bytes_per_token", prediction.traffic.total_bytes());
-    json.key("bandwidth_gbps");
-    if (prediction.bandwidth_gbps) {
-        json.value(*prediction.bandwidth_gbps, 1);
-        json.field("bandwidth_basis", prediction.bandwidth_measured ? "measured" : "theoretical");
-    } else {
-        json.null();
-        json.key("bandwidth_basis").null();
-    }
-    json.field("partly_cached", prediction.partly_cached);
-    json.key("most_tps");
-    if (const auto most = prediction.most_tps()) {
-        json.value(*most, 2);
-    } else {
-        json.null();
-    }
     json.end_object();
 }
 
@@ -88,27 +68,6 @@ std::string fit_lines(const Prediction& prediction) {
     else
         text += "No context fits: take a smaller model or quantisation.\n";
     return text;
-}
-
-std::string speed_lines(const Prediction& prediction) {
-    const double gigabytes = static_cast<double>(prediction.traffic.total_bytes()) / 1e9;
-    const std::string reads =
-        fmt::format("{:.2f} GB are read for a token{}", gigabytes,
-                    prediction.depth > 0 ? fmt::format(" behind {} others", prediction.depth) : "");
-    if (!prediction.fits())
-        return fmt::format("Speed: {}; what doesn't fit comes from the disk at each token.\n", reads);
-    const auto most = prediction.most_tps();
-    if (!most && !prediction.bandwidth_missing.empty())
-        return fmt::format("Speed: {}. How fast memory is read could not be measured: {}.\n", reads,
-                           prediction.bandwidth_missing);
-    if (!most && prediction.on_gpu) return fmt::format("Speed: {}. The GPU's bandwidth is not known.\n", reads);
-    if (!most) return fmt::format("Speed: {}. For a ceiling add --bandwidth, which measures the memory.\n", reads);
-    const std::string_view beyond = prediction.partly_cached
-                                        ? " The processor's cache holds a part of so small a model: it may be passed.\n"
-                                        : "\n";
-    return fmt::format("Decode: below {:.1f} tok/s, since {} at {:.1f} GB/s ({}). A ceiling, no forecast.{}", *most,
-                       reads, *prediction.bandwidth_gbps,
-                       prediction.bandwidth_measured ? "measured here" : "theoretical", beyond);
 }
 
 }  // namespace
@@ -158,7 +117,7 @@ std::string prediction_text(const Prediction& prediction) {
         prediction.memory.basis == model::MemoryBasis::kEngine ? "by the engine's own account" : "by formula");
     if (prediction.on_gpu)
         text += fmt::format("  {:<20}{}\n", "beside it, in RAM", mib_text(prediction.memory.host.total_bytes()));
-    text += "\n" + fit_lines(prediction) + speed_lines(prediction);
+    text += "\n" + fit_lines(prediction) + "\n" + speed_text(prediction);
     for (const std::string& note : prediction.memory.notes) text += fmt::format("Note: {}.\n", note);
     return text;
 }

@@ -112,7 +112,9 @@ ProcessEnd ChildQuestion::kill_and_reap() {
     return end;
 }
 
-ChildAnswer ChildQuestion::answer(Clock& clock, TimePoint deadline, std::size_t max_bytes) {
+ChildAnswer ChildQuestion::answer(Clock& clock, TimePoint deadline, std::size_t max_bytes,
+                                  const std::function<bool()>& stop) {
+    constexpr int kAskEveryMs = 200;
     ChildAnswer answer;
     // What the child started may hold its end of the pipe open for ever. Kernels before 5.3 have no such descriptor,
     // and poll() passes over -1.
@@ -121,12 +123,14 @@ ChildAnswer ChildQuestion::answer(Clock& clock, TimePoint deadline, std::size_t 
     while (!last && answer.in_size) {
         std::array<pollfd, 2> wanted{pollfd{.fd = pipe_, .events = POLLIN, .revents = 0},
                                      pollfd{.fd = ended, .events = POLLIN, .revents = 0}};
-        const int ready = ::poll(wanted.data(), wanted.size(), poll_timeout_ms(deadline - clock.now()));
-        if (ready < 0 && errno == EINTR) continue;
-        if (ready == 0 && clock.now() < deadline) continue;
-        answer.in_time = ready != 0;
+        const int longest = poll_timeout_ms(deadline - clock.now());
+        const int ready = ::poll(wanted.data(), wanted.size(), stop ? std::min(longest, kAskEveryMs) : longest);
+        const bool stopped = stop && stop();
+        if (ready < 0 && errno == EINTR && !stopped) continue;
+        if (ready == 0 && clock.now() < deadline && !stopped) continue;
+        answer.in_time = ready > 0;
         // Asked before reading: what was written before the end is in the pipe by then.
-        last = ready <= 0 || wanted[1].revents != 0;
+        last = ready <= 0 || stopped || wanted[1].revents != 0;
         last = !read_some(pipe_, max_bytes, answer) || last;
     }
     if (ended >= 0) ::close(ended);

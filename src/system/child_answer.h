@@ -15,7 +15,7 @@ namespace velollm::system {
 /// What a child process wrote, and how it came to its end.
 struct ChildAnswer {
     std::string text;
-    bool in_time = true;  ///< false: it was killed at the deadline
+    bool in_time = true;  ///< false: it was killed at the deadline, or because its answer is no longer wanted
     bool in_size = true;  ///< false: it was killed because it wrote more than was allowed
     ProcessEnd end;       ///< of one that ended by itself
     bool good() const { return in_time && in_size && end.signal == 0 && end.exit_code == 0; }
@@ -37,7 +37,9 @@ public:
     ~ChildQuestion();
 
     /// Waits until the child has ended, or is killed at the deadline or for more than `max_bytes`. Call it once.
-    ChildAnswer answer(Clock& clock, TimePoint deadline, std::size_t max_bytes);
+    /// `stop`, if there is one, is asked five times a second; true kills the child as well.
+    ChildAnswer answer(Clock& clock, TimePoint deadline, std::size_t max_bytes,
+                       const std::function<bool()>& stop = nullptr);
 
 private:
     ChildQuestion(int pid, int pipe) : pid_(pid), pipe_(pipe) {}

@@ -80,7 +80,36 @@ class PredictTest(CliTest):
         self.assertRegex(done.out, r"^smollm2:135m, \S+, llama, 30 blocks, trained for \d+ tokens\n")
         self.assertRegex(done.out, r"\n  total +[\d.]+ MiB  by (formula|the engine's own account)\n")
         self.assertRegex(done.out, r"\nIt fits in memory: ")
-        self.assertRegex(done.out, r"\nSpeed: [\d.]+ GB are read for a token\. For a ceiling add --bandwidth")
+        self.assertRegex(done.out, r"\nSpeed: [\d.]+ GB are read for a token\. For a forecast add --bandwidth")
+
+    def test_a_forecast_is_a_range_with_its_basis(self):
+        document = self.predict("llama3.1:8b", "--bandwidth", "--num-thread", "1")
+        speed = document["speed"]
+        self.assertEqual(speed["engine"], "embedded")
+        self.assertEqual(speed["threads"], 1)
+        self.assertEqual(speed["basis"], "formula")
+        if document["decode"]["bandwidth_gbps"] is None:  # a busy machine measures none
+            self.assertEqual(speed["missing"], "the bandwidth of the memory is not known")
+            return
+        self.assertLess(speed["decode"]["low_tps"], speed["decode"]["likely_tps"])
+        self.assertLess(speed["decode"]["likely_tps"], speed["decode"]["high_tps"])
+        self.assertLess(speed["decode"]["high_tps"], document["decode"]["most_tps"])
+        # What was measured once is known from then on.
+        again = self.predict("llama3.1:8b", "--num-thread", "1")
+        self.assertEqual(again["speed"]["decode"], speed["decode"])
+
+    def test_measuring_is_refused_where_it_can_say_nothing(self):
+        self.assert_error(self.velollm("predict", "deepseek-v3:671b", "--measure"), 1, "doesn't fit memory")
+        self.assert_error(self.velollm("predict", "smollm2:135m", "--measure", "-b", "ollama"), 2, "embedded engine")
+
+    def test_a_broken_calibration_is_left_alone(self):
+        state = self.folder / "state"
+        file = state / "velollm/calibration.json"
+        file.parent.mkdir(parents=True)
+        file.write_text("{", encoding="utf-8")
+        done = self.expect(self.velollm("predict", "smollm2:135m", env={"XDG_STATE_HOME": str(state)}), 0)
+        self.assertRegex(done.out, r"Note: \S+calibration\.json can't be used: ")
+        self.assertEqual(file.read_text(encoding="utf-8"), "{")
 
     def test_mistakes(self):
         self.assert_error(self.velollm("predict", "lama3.1:8b"), 4, "llama3.1:8b")

@@ -14,8 +14,8 @@ RANKS = {
     "system": 1, "stats": 1, "wire": 1, "serde": 1, "gguf": 1,
     "http": 2, "hardware": 2, "mock": 2,
     "backend": 3,
-    "load": 4, "metrics": 4,
-    "benchmark": 5, "model": 5,
+    "load": 4, "metrics": 4, "model": 4,
+    "benchmark": 5,
     "optimize": 6, "report": 6,
     "cli": 8,
 }

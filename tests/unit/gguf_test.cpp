@@ -60,7 +60,6 @@ TEST(Gguf, ReadsTheShapeOfAModel) {
     EXPECT_EQ(header->context_length, 128);
     EXPECT_EQ(header->heads, 4);
     EXPECT_EQ(header->kv_heads, 2);
-    EXPECT_EQ(header->kv_heads_total, 4);
     EXPECT_EQ(header->key_length, 16);
     EXPECT_EQ(header->value_length, 16);
     EXPECT_EQ(header->vocab_size, 3);
@@ -121,7 +120,6 @@ TEST(Gguf, HeadCountsMayDifferFromBlockToBlock) {
     ASSERT_TRUE(header) << message(header);
     EXPECT_EQ(header->heads, 16);
     EXPECT_EQ(header->kv_heads, 4);
-    EXPECT_EQ(header->kv_heads_total, 6);
     EXPECT_EQ(header->key_length, std::nullopt);  // no embedding length to take it from
 }
 
@@ -129,11 +127,6 @@ TEST(Gguf, WithoutItsOwnCountEveryHeadHasItsOwnKeys) {
     GgufWriter writer = named();
     writer.u32("llama.block_count", 3).u32("llama.attention.head_count", 8).tensor("t", {4}, kF32, 16);
     EXPECT_EQ(parse(writer.file())->kv_heads, 8);
-    EXPECT_EQ(parse(writer.file())->kv_heads_total, 24);
-
-    GgufWriter uneven = named();
-    uneven.u32("llama.block_count", 3).u32s("llama.attention.head_count", {8, 0, 4}).tensor("t", {4}, kF32, 16);
-    EXPECT_EQ(parse(uneven.file())->kv_heads_total, 12);
 }
 
 TEST(Gguf, StatedHeadLengthsWinOverTheQuotient) {

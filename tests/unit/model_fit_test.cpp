@@ -30,6 +30,20 @@ TEST(DecodeTraffic, OfExpertsIsTheShareThatIsUsed) {
     EXPECT_NEAR(gigabytes("qwen3:30b-a3b"), 1.92, 0.01);
 }
 
+TEST(DecodeTraffic, LeavesOutBlocksThatPredictSeveralTokens) {
+    ModelShape shape = named("llama3.1:8b");
+    const std::int64_t before = decode_traffic(shape, 0, gguf::types::kF16, gguf::types::kF16).total_bytes();
+    const double flops = prefill_flops(shape, 0);
+    for (const char* name : {"blk.32.nextn.eh_proj.weight", "blk.32.attn_q.weight", "blk.33.ffn_up.weight"}) {
+        shape.tensors.push_back(shape.tensors.back());
+        shape.tensors.back().name = name;
+    }
+    EXPECT_EQ(decode_traffic(shape, 0, gguf::types::kF16, gguf::types::kF16).total_bytes(), before);
+    EXPECT_EQ(prefill_flops(shape, 0), flops);
+    shape.tensors.back().name = "blk.31.ffn_extra.weight";  // of a block of its own
+    EXPECT_GT(decode_traffic(shape, 0, gguf::types::kF16, gguf::types::kF16).total_bytes(), before);
+}
+
 TEST(DecodeTraffic, GrowsWithTheContextThatABlockCanSee) {
     const ModelShape llama = named("llama3.1:8b");
     const auto cache = [](const ModelShape& shape, std::int64_t depth, std::uint32_t type) {
