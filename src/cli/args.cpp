@@ -8,6 +8,8 @@
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/detect_args.h"
+#include "cli/doctor_args.h"
 #include "cli/optimize_args.h"
 #include "cli/predict_args.h"
 #include "cli/settings.h"
@@ -23,11 +25,13 @@ struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
+    CLI::App* doctor = nullptr;
     CLI::App* optimize = nullptr;
     CLI::App* predict = nullptr;
     CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
+    DoctorArgs doctor_args;
     OptimizeArgs optimize_args;
     PredictArgs predict_args;
     SelfTestArgs selftest_args;
@@ -212,23 +216,6 @@ void add_benchmark(Parser& parser) {
     add_output(command, parser, args.out, {"text", "json", "csv", "md"});
 }
 
-void add_detect(Parser& parser) {
-    CLI::App& command =
-        *(parser.detect = parser.app.add_subcommand("detect", "Show the hardware and what limits its use"));
-    command.footer("Example: velollm detect > hardware.json");
-    command.add_flag("--bandwidth", parser.detect_args.bandwidth,
-                     "Measure memory bandwidth and peak arithmetic too: one to three seconds on all usable threads");
-    command
-        .add_option("--engine", parser.detect_args.engine,
-                    "Ask an engine what it finds here and would do by itself: ollama or llamacpp")
-        ->type_name("NAME")
-        ->check(CLI::IsMember({"ollama", "llamacpp"}));
-    command.add_flag("--timings", parser.detect_args.timings, "Show how long each part of detection took")
-        ->group("Output");
-    command.add_flag("--json", parser.detect_args.json, "Print JSON also on a terminal")->group("Output");
-    add_output(command, parser, parser.detect_args.out, {"text", "json"});
-}
-
 void add_selftest(Parser& parser) {
     CLI::App& command = *(parser.selftest = parser.app.add_subcommand(
                               "selftest", "Measure the error that this program makes on this machine"));
@@ -246,7 +233,10 @@ void build(Parser& parser) {
     app.set_help_flag("-h,--help", "Show this help");
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
-    add_detect(parser);
+    parser.detect = add_detect(app, parser.detect_args);
+    add_output(*parser.detect, parser, parser.detect_args.out, {"text", "json"});
+    parser.doctor = add_doctor(app, parser.doctor_args);
+    add_output(*parser.doctor, parser, parser.doctor_args.out, {"text", "json"});
     parser.optimize = add_optimize(app, parser.optimize_args);
     add_output(*parser.optimize, parser, parser.optimize_args.out, {});
     parser.predict = add_predict(app, parser.predict_args);
@@ -339,6 +329,7 @@ Result<void> take_backends(Parser& parser) {
 
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
+    if (parser.doctor->parsed()) return parser.doctor_args;
     if (parser.optimize->parsed()) return parser.optimize_args;
     if (parser.predict->parsed()) return parser.predict_args;
     if (parser.selftest->parsed()) return parser.selftest_args;
