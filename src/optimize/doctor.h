@@ -71,7 +71,6 @@ struct Sight {
     std::string program;                             ///< the installed engine; empty: none was found
     bool unit_installed = false;                     ///< systemd has a unit of Ollama
     bool remote = false;                             ///< the server is on another machine
-    bool model_named = false;                        ///< the user named the model
     std::optional<std::vector<std::string>> models;  ///< that the server has; absent: it wasn't asked
     std::optional<HostReport> watched;
     std::optional<BusyProcess> busiest;

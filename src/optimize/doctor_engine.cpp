@@ -89,7 +89,9 @@ void check_gpu_files(Exam& exam) {
     for (const HardwareWarning& warning : exam.facts().hardware.warnings)
         if (warning.code == "gpu-driver-missing")
             exam.find(from_warning(warning, "gpu_driver_missing", Severity::kWarning));
+    const ObservedModel* loaded = exam.facts().observed.find_model(exam.facts().model);
     for (const ClosedDevice& device : exam.sight().closed_devices) {
+        if (loaded != nullptr && loaded->gpu_bytes > 0) break;  // it is used all the same
         Diagnosis closed;
         closed.code = "gpu_group";
         closed.severity = Severity::kProblem;

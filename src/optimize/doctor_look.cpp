@@ -126,8 +126,11 @@ std::vector<ClosedDevice> closed_devices(const system::System& system, const Who
             paths.push_back("/dev/dri/" + it->path().filename().string());
     std::vector<ClosedDevice> out;
     for (const std::string& path : paths) {
-        struct stat file {};
-        if (who.user <= 0 || ::stat(hardware::under_root(system, path).c_str(), &file) != 0) continue;
+        struct stat file = {};
+        const std::string place = hardware::under_root(system, path).string();
+        if (who.user <= 0 || ::stat(place.c_str(), &file) != 0) continue;
+        // Of ourselves the kernel knows better: it goes by access lists, too.
+        if (who.user == ::geteuid() && ::access(place.c_str(), R_OK | W_OK) == 0) continue;
         if (may_open(file.st_mode, file.st_uid, file.st_gid, who.user, who.groups)) continue;
         out.push_back({path, group_name(file.st_gid), user_name(who.user)});
     }
@@ -248,11 +251,10 @@ Subject look(const Target& wanted, bool watched, const system::System& system, C
     Subject subject;
     Sight& sight = subject.sight;
     Target target = wanted;
-    sight.model_named = !target.model.empty();
     if (target.engine == "ollama") {
         sight.models = listed_models(target, system, clock);
         // Without a name it is what the server holds, else its newest model, before a usual one that isn't there.
-        if (!sight.model_named && sight.models && !sight.models->empty())
+        if (target.model.empty() && sight.models && !sight.models->empty())
             target.model = loaded_model(target, system, clock).value_or(sight.models->front());
     }
     subject.facts = gather(target, Profile::kChat, {}, system, clock);
