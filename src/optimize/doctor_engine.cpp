@@ -22,7 +22,8 @@ bool skip_without_memory(Exam& exam) {
     const Facts& facts = exam.facts();
     if (!exam.needs_machine()) return true;
     if (!facts.shape) {
-        exam.skip(fmt::format("the shape of {} is unknown: its file isn't here", facts.model));
+        exam.skip(facts.model.empty() ? "no model was named"
+                                      : fmt::format("the shape of {} is unknown: its file isn't here", facts.model));
     } else if (!number_of(facts.settings, "num_ctx")) {
         exam.skip("the context in force is unknown");
     } else if (facts.memory_bytes <= 0) {
@@ -131,8 +132,12 @@ void check_threads(Exam& exam) {
         const bool too_many = finding->title.starts_with("Too many");
         Diagnosis threads = diagnosis_of(
             exam, *finding, "threads", too_many && facts.observed.answering ? Severity::kProblem : Severity::kWarning);
+        std::string line;
+        const bool pool = count_lines(facts.observed.log, "threadpool init, n_threads = ", line) > 0;
         if (const auto shown = threads_in_log(facts.observed.log))
             threads.evidence.push_back(fmt::format("its log says n_threads = {}", *shown));
+        else if (const auto started = number_after(line, "n_threads = "); pool && started)
+            threads.evidence.push_back(fmt::format("its log says n_threads = {}", *started));
         exam.find(std::move(threads));
     }
 }
@@ -270,10 +275,14 @@ void check_reloads(Exam& exam) {
 }
 
 void check_build(Exam& exam) {
-    if (exam.facts().engine == "embedded") return;
+    const Facts& facts = exam.facts();
+    if (facts.engine == "embedded") return;
     if (!exam.needs_log()) return;
-    if (view_of(exam.facts()).features.empty())
-        return exam.skip("its log has no line on it: a model must have been loaded since it began");
+    if (view_of(facts).features.empty())
+        return exam.skip(
+            facts.engine == "ollama"
+                ? "its log has no line on it: a model must have been loaded since it began"
+                : "its log has no line on it: start it with -lv 4, or ask 'velollm detect --engine llamacpp'");
     for (const HardwareWarning& warning : engine_warnings(exam, "engine-simd")) {
         Diagnosis plain = from_warning(warning, "no_simd", Severity::kProblem);
         plain.gain = {{"decode", 2.0, 7.0}, {"prefill", 2.0, 10.0}};

@@ -90,8 +90,9 @@ void check_load(Exam& exam) {
     if (*share > metrics::kThresholds.background_cpu) {
         Diagnosis out = make("background_load", Severity::kWarning,
                              fmt::format("Other programs use {:.0f} % of the machine's CPU time", percent(*share)));
-        out.evidence = {fmt::format("watched for {:.1f} s{}", to_seconds(host->span),
-                                    apart ? "" : "; the engine's own part isn't known")};
+        out.evidence = {
+            fmt::format("watched for {:.1f} s{}", to_seconds(host->span),
+                        apart || !exam.facts().observed.answering ? "" : "; the engine's own part isn't known")};
         if (const auto& busy = exam.sight().busiest)
             out.evidence.push_back(
                 fmt::format("most: {} (process {}), {:.2f} CPUs", busy->name, busy->pid, busy->cpus));

@@ -7,6 +7,7 @@
 #include "optimize/doctor_checks.h"
 #include "optimize/proof.h"
 #include "optimize/registry.h"
+#include "optimize/rules.h"
 
 namespace velollm::optimize {
 namespace {
@@ -178,8 +179,10 @@ void check_shell(Exam& exam) {
 
 void check_dead_names(Exam& exam) {
     if (exam.facts().engine == "embedded") return exam.skip("the embedded engine reads no variables");
-    for (const Finding& finding : exam.plan.findings) {
-        if (finding.rule != "R11") continue;
+    // Asked for itself: in the plan a name counts as in force once another rule has set its value.
+    Draft draft(exam.facts());
+    rule_dead_names(draft);
+    for (const Finding& finding : draft.plan.findings) {
         Diagnosis dead = diagnosis_of(exam, finding, "dead_variable", Severity::kWarning);
         if (dead.remedy.empty()) dead.remedy = "Take it away: it only looks like a setting.";
         dead.command.clear();

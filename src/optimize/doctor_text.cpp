@@ -18,9 +18,10 @@ std::string first_line(const Report& report, bool unicode) {
     for (const Severity severity : {Severity::kProblem, Severity::kWarning, Severity::kNote})
         if (const int count = report.count(severity); count > 0)
             parts.push_back(counted(count, severity_name(severity)));
-    const std::string what =
-        fmt::format("{}{}{}, {}{}{}", engine_words(report.engine), report.version.empty() ? "" : " ", report.version,
-                    report.model, report.url.empty() ? "" : ", ", report.url);
+    std::string what = engine_words(report.engine);
+    if (!report.version.empty()) what += " " + report.version;
+    for (const std::string& more : {report.model, report.url})
+        if (!more.empty()) what += ", " + more;
     if (parts.empty())
         return fmt::format("{}Nothing wrong found; {}: {}\n", unicode ? "✓ " : "", counted(report.checks, "check"),
                            what);
@@ -57,12 +58,19 @@ std::string diagnosis_text(const Diagnosis& found) {
     return text;
 }
 
+std::string benchmark_command(const Report& report) {
+    std::string words = "velollm benchmark";
+    if (!report.model.empty()) words += " -m " + shell_word(report.model);
+    if (report.engine != "ollama") words += report.engine == "embedded" ? " -b embedded" : " -b llamacpp";
+    if (report.engine != "embedded") words += " --url " + shell_word(report.url);
+    return words;
+}
+
 std::string next_step(const Report& report) {
-    if (report.findings.empty()) return fmt::format("velollm benchmark -m {}", shell_word(report.model));
+    if (report.findings.empty()) return benchmark_command(report);
     for (const Diagnosis& found : report.findings)
         if (found.severity != Severity::kNote && !found.command.empty()) return found.command;
-    if (report.findings.front().severity == Severity::kNote)
-        return fmt::format("velollm benchmark -m {}", shell_word(report.model));
+    if (report.findings.front().severity == Severity::kNote) return benchmark_command(report);
     return "mend the first of these, then 'velollm doctor' again";
 }
 

@@ -13,7 +13,7 @@
 #include "support/host_tree.h"
 #include "support/temp_folder.h"
 
-namespace velollm::optimize {
+namespace velollm::optimize::doctor_machine_test {
 namespace {
 
 using Texts = std::vector<std::string>;
@@ -286,4 +286,4 @@ TEST(DoctorMachine, LooksAtFilesOfTheMachine) {
 }
 
 }  // namespace
-}  // namespace velollm::optimize
+}  // namespace velollm::optimize::doctor_machine_test

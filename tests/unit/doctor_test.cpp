@@ -11,7 +11,7 @@
 #include "support/host_tree.h"
 #include "support/temp_folder.h"
 
-namespace velollm::optimize {
+namespace velollm::optimize::doctor_test {
 namespace {
 
 using Texts = std::vector<std::string>;
@@ -378,4 +378,4 @@ TEST(Doctor, Roofline) {
 }
 
 }  // namespace
-}  // namespace velollm::optimize
+}  // namespace velollm::optimize::doctor_test
