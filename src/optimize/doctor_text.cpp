@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/json_writer.h"
+#include "base/text.h"
 #include "optimize/doctor_checks.h"
 
 namespace velollm::optimize {
@@ -45,11 +46,33 @@ std::string severity_title(Severity severity) {
     return word;
 }
 
-/// Three to five lines.
+/// `text` behind a label of eight columns, broken between words; what follows the first line stands below its text.
+std::string wrapped(std::string_view label, std::string_view text, std::size_t indent) {
+    constexpr std::size_t kColumns = 100;
+    std::string out(label);
+    std::size_t column = label.size();
+    bool first = true;
+    for (const std::string_view word : base::split(text, ' ')) {
+        if (!first && column + 1 + word.size() > kColumns) {
+            out += "\n" + std::string(indent, ' ');
+            column = indent;
+            first = true;
+        }
+        if (!first) out += ' ';
+        out += word;
+        column += word.size() + (first ? 0 : 1);
+        first = false;
+    }
+    return out + "\n";
+}
+
+constexpr std::size_t kLabel = 8;
+
 std::string diagnosis_text(const Diagnosis& found) {
     std::string text = fmt::format("{}: {}  [{}]\n", severity_title(found.severity), found.title, found.code);
-    if (!found.evidence.empty()) text += fmt::format("  seen  {}\n", fmt::join(found.evidence, "; "));
-    if (!found.remedy.empty()) text += fmt::format("  do    {}\n", found.remedy);
+    if (!found.evidence.empty())
+        text += wrapped("  seen  ", fmt::format("{}", fmt::join(found.evidence, "; ")), kLabel);
+    if (!found.remedy.empty()) text += wrapped("  do    ", found.remedy, kLabel);
     if (!found.command.empty()) text += fmt::format("  run   {}\n", found.command);
     const std::string gain = gain_words(found.gain);
     if (!gain.empty() || !found.docs.empty())
@@ -116,7 +139,7 @@ std::string report_text(const Report& report, bool unicode) {
             std::vector<std::string> names;
             for (const Unchecked& other : report.unchecked)
                 if (other.why == one.why) names.push_back(other.check);
-            text += fmt::format("  {}: {}\n", fmt::join(names, ", "), one.why);
+            text += wrapped("  ", fmt::format("{}: {}", fmt::join(names, ", "), one.why), 4);
         }
     }
     return text + fmt::format("Next:  {}\n", next_step(report));

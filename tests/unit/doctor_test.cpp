@@ -71,7 +71,7 @@ TEST(Doctor, NothingWrong) {
     EXPECT_TRUE(report.findings.empty()) << report_text(report, false);
     EXPECT_TRUE(report.unchecked.empty()) << report_text(report, false);
     EXPECT_EQ(report.checks, static_cast<int>(check_names().size()));
-    EXPECT_EQ(report_text(report, true).substr(0, 30), "✓ Nothing wrong found; 26 che");
+    EXPECT_EQ(report_text(report, true).substr(0, 30), "✓ Nothing wrong found; 26 ch");
     const Texts names = check_names();
     EXPECT_EQ(std::set<std::string>(names.begin(), names.end()).size(), names.size());
 }
@@ -262,9 +262,9 @@ TEST(Doctor, GpuThatTheEngineDoesNotSee) {
     subject.facts.version = "0.5.0";
     subject.facts.observed.models.clear();
     subject.facts.hardware.gpus = {test_gpu(24 * kTestGiB)};
-    subject.facts.observed.log += "device_info:\n  - CPU : Test CPU (64000 MiB, 60000 MiB free)\n";
+    subject.facts.observed.log += "device_info:\nI cmn   - CPU : Test CPU (64000 MiB, 60000 MiB free)\n";
     EXPECT_EQ(codes(subject), Texts{"problem gpu_unseen"});
-    subject.facts.observed.log += "  - CUDA0 : Test GPU (24576 MiB, 24000 MiB free)\n";
+    subject.facts.observed.log += "I cmn   - CUDA0 : Test GPU (24576 MiB, 24000 MiB free)\n";
     EXPECT_EQ(codes(subject), Texts{});
 }
 
