@@ -32,8 +32,8 @@ struct Header {
     std::optional<std::int64_t> blocks;
     std::optional<std::int64_t> embedding_length;
     std::optional<std::int64_t> heads;
-    std::optional<std::int64_t> kv_heads;        ///< `heads` when the file has no own count, as in llama.cpp
-    std::optional<std::int64_t> key_length;      ///< of one head; embedding_length / heads unless stated
+    std::optional<std::int64_t> kv_heads;    ///< `heads` when the file has no own count, as in llama.cpp
+    std::optional<std::int64_t> key_length;  ///< of one head; embedding_length / heads unless stated
     std::optional<std::int64_t> value_length;
     std::optional<std::int64_t> context_length;  ///< tokens it was trained for
     std::optional<std::int64_t> sliding_window;  ///< tokens

@@ -2,9 +2,7 @@
 
 #include <velollm/time.h>
 
-#include <cstdint>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -37,9 +35,5 @@ AtAddress judge_answers(const ServerAnswers& answers);
 
 /// TCP ports that somebody listens at, from the text of /proc/net/tcp or tcp6.
 std::vector<int> listening_ports(std::string_view proc_net_tcp);
-
-/// Whether a user may read and write a file with this mode and owners.
-bool may_open(unsigned mode, std::int64_t owner, std::int64_t owner_group, std::int64_t user,
-              const std::set<std::int64_t>& groups);
 
 }  // namespace velollm::optimize

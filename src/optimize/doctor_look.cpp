@@ -1,8 +1,4 @@
 #include <fmt/core.h>
-#include <grp.h>
-#include <pwd.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -19,6 +15,7 @@
 #include "model/calibration_file.h"
 #include "optimize/doctor.h"
 #include "optimize/doctor_address.h"
+#include "system/file_rights.h"
 #include "system/process.h"
 #include "wire/url.h"
 
@@ -34,27 +31,28 @@ std::string command_name(const system::System& system, int pid) {
     return hardware::read_word(system, fmt::format("/proc/{}/comm", pid));
 }
 
-/// CPU time of every process but the engine's and ours, in ticks.
-std::map<int, std::int64_t> cpu_ticks(const system::System& system, const std::vector<int>& engine) {
-    std::map<int, std::int64_t> out;
+/// CPU time of every process but the engine's and ours.
+std::map<int, Ns> cpu_times(const system::System& system, const std::vector<int>& engine) {
+    std::map<int, Ns> out;
     std::error_code error;
+    const std::string own = fs::read_symlink(hardware::under_root(system, "/proc/self"), error).string();
     for (fs::directory_iterator it(hardware::under_root(system, "/proc"), error), end; !error && it != end;
          it.increment(error)) {
-        const auto pid = base::parse_int(it->path().filename().string());
-        if (!pid || *pid == ::getpid() || std::find(engine.begin(), engine.end(), *pid) != engine.end()) continue;
-        const auto stat = hardware::parse_process_stat(system::read_file(it->path() / "stat").value_or(""));
-        if (stat) out[static_cast<int>(*pid)] = stat->cpu_ticks;
+        const std::string name = it->path().filename().string();
+        const auto pid = base::parse_int(name);
+        if (!pid || name == own || std::find(engine.begin(), engine.end(), *pid) != engine.end()) continue;
+        if (const auto use = hardware::process_use(system, {static_cast<int>(*pid)}))
+            out[static_cast<int>(*pid)] = use->cpu;
     }
     return out;
 }
 
-std::optional<BusyProcess> busiest(const system::System& system, const std::map<int, std::int64_t>& before,
-                                   const std::map<int, std::int64_t>& after, Ns span) {
+std::optional<BusyProcess> busiest(const system::System& system, const std::map<int, Ns>& before,
+                                   const std::map<int, Ns>& after, Ns span) {
     std::optional<BusyProcess> found;
-    const double per_tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK)) / to_seconds(span);
-    for (const auto& [pid, ticks] : after) {
+    for (const auto& [pid, cpu] : after) {
         const auto it = before.find(pid);
-        const double cpus = static_cast<double>(ticks - (it == before.end() ? 0 : it->second)) * per_tick;
+        const double cpus = to_seconds(cpu - (it == before.end() ? Ns{0} : it->second)) / to_seconds(span);
         constexpr double kWorthNaming = 0.05;
         if (cpus > std::max(kWorthNaming, found ? found->cpus : 0.0))
             found = BusyProcess{command_name(system, pid), pid, cpus};
@@ -63,12 +61,12 @@ std::optional<BusyProcess> busiest(const system::System& system, const std::map<
 }
 
 void watch(const system::System& system, const hardware::EnginePlace& engine, Clock& clock, Sight& sight) {
-    const auto before = cpu_ticks(system, engine.processes);
+    const auto before = cpu_times(system, engine.processes);
     const TimePoint begin = clock.now();
     hardware::HostWatch host(system, engine, kNap);
     while (clock.now() < begin + kWatch) system::nap(begin + kWatch - clock.now());
     sight.watched = host.report();
-    sight.busiest = busiest(system, before, cpu_ticks(system, engine.processes), clock.now() - begin);
+    sight.busiest = busiest(system, before, cpu_times(system, engine.processes), clock.now() - begin);
 }
 
 /// What of the processes lies in swap; nothing where the kernel doesn't tell.
@@ -90,7 +88,7 @@ struct Who {
     std::int64_t user = -1;
     std::set<std::int64_t> groups;
 };
-Who who_runs(const system::System& system, int pid) {
+Who who_runs(const system::System& system, const std::string& pid) {
     Who who;
     for (const std::string_view line :
          base::split(hardware::read_text(system, fmt::format("/proc/{}/status", pid)), '\n')) {
@@ -106,16 +104,6 @@ Who who_runs(const system::System& system, int pid) {
     return who;
 }
 
-std::string user_name(std::int64_t user) {
-    const passwd* entry = ::getpwuid(static_cast<uid_t>(user));
-    return entry == nullptr ? std::to_string(user) : entry->pw_name;
-}
-
-std::string group_name(gid_t group) {
-    const ::group* entry = ::getgrgid(group);
-    return entry == nullptr ? std::to_string(group) : entry->gr_name;
-}
-
 /// Of the files that compute goes through, those that the server's user may not open.
 std::vector<ClosedDevice> closed_devices(const system::System& system, const Who& who) {
     std::vector<std::string> paths = {"/dev/kfd"};
@@ -126,13 +114,12 @@ std::vector<ClosedDevice> closed_devices(const system::System& system, const Who
             paths.push_back("/dev/dri/" + it->path().filename().string());
     std::vector<ClosedDevice> out;
     for (const std::string& path : paths) {
-        struct stat file = {};
-        const std::string place = hardware::under_root(system, path).string();
-        if (who.user <= 0 || ::stat(place.c_str(), &file) != 0) continue;
+        const fs::path place = hardware::under_root(system, path);
+        const auto rights = system::file_rights(place);
+        if (who.user <= 0 || !rights || system::may_read_and_write(*rights, who.user, who.groups)) continue;
         // Of ourselves the kernel knows better: it goes by access lists, too.
-        if (who.user == ::geteuid() && ::access(place.c_str(), R_OK | W_OK) == 0) continue;
-        if (may_open(file.st_mode, file.st_uid, file.st_gid, who.user, who.groups)) continue;
-        out.push_back({path, group_name(file.st_gid), user_name(who.user)});
+        if (who.user == system::own_user() && system::may_read_and_write(place)) continue;
+        out.push_back({path, system::group_name(rights->group), system::user_name(who.user)});
     }
     std::sort(out.begin(), out.end(), [](const auto& a, const auto& b) { return a.path < b.path; });
     return out;
@@ -188,7 +175,7 @@ void look_at_machine(const system::System& system, const Observed& observed, boo
     sight.power = hardware::read_power(system);
     sight.swapped_bytes = swapped(system, engine.processes);
     const std::string who = root ? std::to_string(*root) : "self";
-    sight.closed_devices = closed_devices(system, who_runs(system, root.value_or(::getpid())));
+    sight.closed_devices = closed_devices(system, who_runs(system, who));
     if (!engine.cpu_group.empty())
         sight.quota = parse_quota_stops(hardware::read_text(system, engine.cpu_group + "/cpu.stat"));
     const auto chain = hardware::cgroup_chain(hardware::read_text(system, fmt::format("/proc/{}/cgroup", who)),
@@ -200,15 +187,6 @@ void look_at_machine(const system::System& system, const Observed& observed, boo
 }
 
 }  // namespace
-
-bool may_open(unsigned mode, std::int64_t owner, std::int64_t owner_group, std::int64_t user,
-              const std::set<std::int64_t>& groups) {
-    constexpr unsigned kBoth = 6;  // reading and writing
-    if (user == 0) return true;
-    if (user == owner) return ((mode >> 6U) & kBoth) == kBoth;
-    if (groups.contains(owner_group)) return ((mode >> 3U) & kBoth) == kBoth;
-    return (mode & kBoth) == kBoth;
-}
 
 std::optional<QuotaStops> parse_quota_stops(std::string_view cpu_stat) {
     const auto periods = hardware::parse_counter(cpu_stat, "nr_periods");
