@@ -9,6 +9,7 @@
 #include "backend/make_backend.h"
 #include "base/text.h"
 #include "cli/detect_args.h"
+#include "cli/doctor_args.h"
 #include "cli/optimize_args.h"
 #include "cli/predict_args.h"
 #include "cli/recommend_args.h"
@@ -26,12 +27,14 @@ struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
     CLI::App* detect = nullptr;
+    CLI::App* doctor = nullptr;
     CLI::App* optimize = nullptr;
     CLI::App* predict = nullptr;
     CLI::App* recommend = nullptr;
     CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
     DetectArgs detect_args;
+    DoctorArgs doctor_args;
     OptimizeArgs optimize_args;
     PredictArgs predict_args;
     RecommendArgs recommend_args;
@@ -228,6 +231,8 @@ void build(Parser& parser) {
     add_benchmark(parser);
     parser.detect = add_detect(app, parser.detect_args);
     add_output(*parser.detect, parser, parser.detect_args.out, {"text", "json"});
+    parser.doctor = add_doctor(app, parser.doctor_args);
+    add_output(*parser.doctor, parser, parser.doctor_args.out, {"text", "json"});
     parser.optimize = add_optimize(app, parser.optimize_args);
     add_output(*parser.optimize, parser, parser.optimize_args.out, {});
     parser.predict = add_predict(app, parser.predict_args);
@@ -323,6 +328,7 @@ Result<void> take_backends(Parser& parser) {
 
 Arguments finish(Parser& parser) {
     if (parser.detect->parsed()) return parser.detect_args;
+    if (parser.doctor->parsed()) return parser.doctor_args;
     if (parser.optimize->parsed()) return parser.optimize_args;
     if (parser.predict->parsed()) return parser.predict_args;
     if (parser.recommend->parsed()) return parser.recommend_args;

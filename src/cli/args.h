@@ -49,6 +49,15 @@ struct DetectArgs {
     std::string engine;  ///< "ollama", "llamacpp": compare with what it sees; empty: ask none
 };
 
+struct DoctorArgs {
+    OutputArgs out;
+    std::string model;  ///< empty: the one that the server holds, else its newest
+    std::string backend = "ollama";
+    std::string url;
+    bool json = false;
+    bool quick = false;  ///< don't watch the machine
+};
+
 struct PredictArgs {
     OutputArgs out;
     bool json = false;
@@ -106,8 +115,8 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments =
-    std::variant<BenchmarkArgs, DetectArgs, OptimizeArgs, PredictArgs, RecommendArgs, SelfTestArgs, Printed>;
+using Arguments = std::variant<BenchmarkArgs, DetectArgs, DoctorArgs, OptimizeArgs, PredictArgs, RecommendArgs,
+                               SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

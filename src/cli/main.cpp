@@ -26,6 +26,7 @@ int run(std::vector<std::string> words) {
     }
     cli::install_signal_handlers();
     if (const auto* detect = std::get_if<cli::DetectArgs>(&arguments)) return cli::cmd_detect(*detect, system);
+    if (const auto* doctor = std::get_if<cli::DoctorArgs>(&arguments)) return cli::cmd_doctor(*doctor, system);
     if (const auto* optimize = std::get_if<cli::OptimizeArgs>(&arguments)) return cli::cmd_optimize(*optimize, system);
     if (const auto* predict = std::get_if<cli::PredictArgs>(&arguments)) return cli::cmd_predict(*predict, system);
     if (const auto* recommend = std::get_if<cli::RecommendArgs>(&arguments))

@@ -53,8 +53,9 @@ hardware::CpuList allowed_cpus(const system::System& system, int pid) {
     return {};
 }
 
-/// The limits of the process that computes are its own, not ours.
-void take_limits_of(const system::System& system, int pid, const hardware::KernelAnswers& kernel, Facts& facts) {
+/// The limits of the process that computes are its own, not ours. Returns its memory's limit, where one binds.
+std::optional<std::int64_t> take_limits_of(const system::System& system, int pid, const hardware::KernelAnswers& kernel,
+                                           Facts& facts) {
     const std::string groups = hardware::read_text(system, fmt::format("/proc/{}/cgroup", pid));
     const std::string mounts = hardware::read_text(system, "/proc/self/mountinfo");
     const auto chain = [&](const char* controller) { return hardware::cgroup_chain(groups, mounts, controller); };
@@ -66,10 +67,12 @@ void take_limits_of(const system::System& system, int pid, const hardware::Kerne
                                        sources);
     facts.threads = cpu.usable;
     const Memory& memory = facts.hardware.memory;
-    if (memory.total_bytes == 0) return;
+    if (memory.total_bytes == 0) return std::nullopt;
     facts.memory_bytes = memory.total_bytes - memory.used_bytes;
-    if (const auto limit = hardware::read_memory_limit(system, chain("memory"), memory.total_bytes))
-        facts.memory_bytes = std::min(facts.memory_bytes, limit->room_bytes);
+    const auto limit = hardware::read_memory_limit(system, chain("memory"), memory.total_bytes);
+    if (!limit) return std::nullopt;
+    facts.memory_bytes = std::min(facts.memory_bytes, limit->room_bytes);
+    return limit->limit_bytes;
 }
 
 /// What the model takes already is free for it.
@@ -99,8 +102,10 @@ Facts gather(const Target& target, Profile profile, const Limits& limits, const 
     facts.memory_bytes = facts.hardware.memory.available_bytes;
     if (facts.observed.server) {
         const auto& computing = facts.observed.worker ? facts.observed.worker : facts.observed.server;
-        take_limits_of(system, computing->pid, kernel, facts);
+        const auto limit = take_limits_of(system, computing->pid, kernel, facts);
         add_held_memory(system, facts);
+        // What is held may be pages of the file that count as room already.
+        if (limit) facts.memory_bytes = std::min(facts.memory_bytes, *limit);
     }
     const auto url = wire::parse_url(facts.observed.url, 0);
     if (facts.observed.answering && url &&

@@ -37,6 +37,8 @@ SYSTEM = {
     "unistd.h": {"system", "http", "hardware", "mock", "cli"},
     "dlfcn.h": {"hardware"},
     "fcntl.h": {"system"},
+    "grp.h": {"system"},
+    "pwd.h": {"system"},
     "poll.h": {"system"},
     "sys/mman.h": {"system", "hardware"},
     "sys/random.h": {"system"},

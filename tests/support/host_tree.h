@@ -39,6 +39,7 @@ public:
     }
 
     Hardware detect() const { return hardware::detect(system_, kernel_); }
+    const system::System& system() const { return system_; }
 
 private:
     void answer(std::string_view line) {
