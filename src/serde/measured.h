@@ -35,7 +35,8 @@ struct MeasuredWorkload {
     std::string name;
     /// What it was measured on, by these names where the file tells: model, digest, quantization, engine,
     /// engine_version, context_tokens, prompt_tokens, output_tokens, context_depth, concurrency, workload, hardware,
-    /// machine, settings, spec_type, draft. `hardware` and `workload` are keys or texts that are equal for equal things.
+    /// machine, settings, spec_type, draft. `hardware` and `workload` are keys or texts that are equal for equal
+    /// things.
     std::map<std::string, std::string> identity = {};
     std::vector<MeasuredMetric> metrics = {};
     std::string run_id = {};  ///< of the command that measured it; equal for what was measured in turn

@@ -1,0 +1,93 @@
+#include "stats/decision.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "stats/power.h"
+
+namespace velollm::stats {
+namespace {
+
+std::optional<Factors> factors(const std::optional<ShiftInterval>& interval) {
+    if (!interval) return std::nullopt;
+    return Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
+}
+
+Judgement judge(const Shift& shift, const Limits& limits) {
+    const auto interval = shift.interval(limits.alpha / 2.0);
+    const auto within = shift.interval(limits.alpha_same);
+    return {.decision = decide(interval, within, limits),
+            .n = shift.n(),
+            .factor = std::exp(shift.estimate()),
+            .interval = factors(interval),
+            .within = factors(within),
+            .p = shift.p()};
+}
+
+std::vector<double> logarithms(std::vector<double> values) {
+    for (double& value : values) value = std::log(value);
+    return values;
+}
+
+std::optional<double> as_share(std::optional<double> shift) {
+    if (shift) *shift = std::expm1(*shift);
+    return shift;
+}
+
+}  // namespace
+
+std::string_view decision_name(Decision decision) {
+    switch (decision) {
+        case Decision::kFaster: return "faster";
+        case Decision::kSlower: return "slower";
+        case Decision::kSmall: return "small_change";
+        case Decision::kSame: return "same";
+        case Decision::kUnclear: return "unclear";
+    }
+    return "";
+}
+
+Decision decide(const std::optional<ShiftInterval>& interval, const std::optional<ShiftInterval>& within,
+                const Limits& limits) {
+    const double limit = std::log1p(limits.delta);
+    if (interval && (interval->lower > limit || interval->upper < -limit))
+        return (interval->lower > limit) == limits.higher_is_better ? Decision::kFaster : Decision::kSlower;
+    if (interval && (interval->lower > 0.0 || interval->upper < 0.0)) return Decision::kSmall;
+    if (within && within->lower > -limit && within->upper < limit) return Decision::kSame;
+    return Decision::kUnclear;
+}
+
+Judgement judge_pairs(const std::vector<double>& log_ratios, const Limits& limits) {
+    Judgement out = judge(Shift::of_pairs(log_ratios), limits);
+    out.visible = as_share(smallest_visible(log_ratios));
+    if (log_ratios.size() > 1) out.pairs_for_delta = pairs_needed(deviation(log_ratios), std::log1p(limits.delta));
+    return out;
+}
+
+Judgement judge_samples(const std::vector<double>& a, const std::vector<double>& b, const Limits& limits) {
+    const std::vector<double> from = logarithms(a);
+    const std::vector<double> to = logarithms(b);
+    Judgement out = judge(Shift::of_samples(from, to), limits);
+    out.visible = as_share(smallest_visible(from, to));
+    if (from.size() > 1 && to.size() > 1)
+        out.pairs_for_delta = pairs_needed(std::hypot(deviation(from), deviation(to)), std::log1p(limits.delta));
+    return out;
+}
+
+std::vector<double> holm_alphas(const std::vector<double>& p, double alpha) {
+    std::vector<std::size_t> order(p.size());
+    std::iota(order.begin(), order.end(), 0U);
+    std::stable_sort(order.begin(), order.end(), [&](std::size_t i, std::size_t j) { return p[i] < p[j]; });
+    std::vector<double> alphas(p.size());
+    double level = 0.0;
+    bool failed = false;
+    for (std::size_t rank = 0; rank < order.size(); ++rank) {
+        if (!failed) level = alpha / static_cast<double>(order.size() - rank);
+        failed = failed || p[order[rank]] > level;
+        alphas[order[rank]] = level;
+    }
+    return alphas;
+}
+
+}  // namespace velollm::stats
