@@ -41,6 +41,12 @@ struct TargetSpec {
                                ///< server doesn't; empty: none
     std::string llama_server;  ///< llamacpp: program to start; empty: looked for
     std::string draft;         ///< llamacpp, where it is started: model for speculative decoding; empty: none
+    /// llamacpp, where it is started: put behind its command line, so that they win.
+    std::vector<std::string> server_flags;
+    /// Of a server that is started: added to its environment.
+    std::map<std::string, std::string> server_env;
+    /// ollama: start one of our own on a free port, with the models of this machine, instead of asking one that runs.
+    bool own_server = false;
     EngineOptions options;
     std::uint64_t seed = 42;  ///< sent with every request; sampling is greedy all the same
     /// A request that brings no new token for this long is given up.

@@ -8,6 +8,7 @@
 #include "backend/http_backend.h"
 #include "backend/ollama_store_model.h"
 #include "backend/started_llama_server.h"
+#include "backend/started_ollama.h"
 #include "base/text.h"
 #include "http/curl_transport.h"
 
@@ -97,6 +98,19 @@ Result<std::unique_ptr<Backend>> make_ollama(Target target, const system::System
     }
     return make_http_backend(ollama_dialect(), std::move(target), make_transport(system, clock), clock,
                              std::move(stop));
+}
+
+Result<std::unique_ptr<Backend>> start_ollama(TargetSpec target, const system::System& system, Clock& clock,
+                                              std::function<bool()> stop) {
+    const auto binary = find_ollama(system);
+    if (!binary) return binary.error();
+    if (target.model.empty()) target.model = kDefaultModel;
+    const auto stored = find_stored_model(system, target.model);
+    if (!stored) return stored.error();
+    // STORE/blobs/sha256-...
+    OllamaServerSpec spec{.binary = *binary, .store = stored->file.parent_path().parent_path(), .target = target};
+    const auto transport = [system, &clock] { return make_transport(system, clock); };
+    return make_started_ollama(std::move(spec), system, clock, transport, std::move(stop));
 }
 
 /// A model on this disk, to be loaded by an engine of ours.
@@ -226,6 +240,8 @@ Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const sy
         return make_embedded(target, system, hardware, clock, std::move(interrupted), std::move(context_bytes));
     if (const auto fits = refuse_start_options(target); !fits) return fits.error();
     if (target.backend == "openai") return make_openai({.spec = target}, system, clock, std::move(interrupted));
+    if (target.backend == "ollama" && target.own_server)
+        return start_ollama(target, system, clock, std::move(interrupted));
     if (target.backend == "ollama") return make_ollama({.spec = target}, system, clock, std::move(interrupted));
     return Error{ErrorCode::kUsage, fmt::format("Unknown backend: {}", target.backend),
                  "Known are ollama, llamacpp, openai and embedded."};

@@ -101,7 +101,8 @@ private:
         if (!port) return port.error();
         const TimePoint begin = clock_.now();
         const std::vector<std::string> words = llama_server_words(spec_, *port);
-        auto process = system::Process::start({.words = words, .env = child_environment(system_.env)}, system_);
+        auto process =
+            system::Process::start({.words = words, .env = child_environment(spec_.target, system_)}, system_);
         if (!process) return process.error();
         Target target{.spec = spec_.target};
         target.spec.model.clear();  // it has one, whatever its name
@@ -134,7 +135,7 @@ private:
         info.settings["num_thread"] = fmt::format("{}", options.num_thread.value_or(spec_.threads));
         if (!layers.empty()) info.settings["offloaded_layers"] = layers;
         // It reads these for whatever its command line leaves open.
-        for (const auto& [name, value] : child_environment(system_.env))
+        for (const auto& [name, value] : child_environment(spec_.target, system_))
             if (name.starts_with("LLAMA_ARG_")) info.settings[name] = value;
     }
 
@@ -198,6 +199,12 @@ system::Environment child_environment(system::Environment environment) {
     return environment;
 }
 
+system::Environment child_environment(const TargetSpec& target, const system::System& system) {
+    system::Environment environment = child_environment(system.env);
+    for (const auto& [name, value] : target.server_env) environment[name] = value;
+    return environment;
+}
+
 std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port) {
     const EngineOptions& options = spec.target.options;
     std::vector<std::string> words{spec.binary.string(), "-m", spec.model_file.string(), "--host", "127.0.0.1"};
@@ -207,10 +214,14 @@ std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int por
     };
     const std::string threads = std::to_string(options.num_thread.value_or(spec.threads));
     add("--port", std::to_string(port));
-    add("-c", std::to_string(options.num_ctx.value_or(kDefaultContext)));
-    add("-t", threads);
-    add("-tb", threads);
-    add("-np", "1");
+    const auto left_to_environment = [&](const char* name) { return spec.target.server_env.contains(name); };
+    if (!left_to_environment("LLAMA_ARG_CTX_SIZE"))
+        add("-c", std::to_string(options.num_ctx.value_or(kDefaultContext)));
+    if (!left_to_environment("LLAMA_ARG_THREADS")) {
+        add("-t", threads);
+        add("-tb", threads);
+    }
+    if (!left_to_environment("LLAMA_ARG_N_PARALLEL")) add("-np", "1");
     words.emplace_back("--no-webui");
     if (options.num_batch) {
         add("-b", std::to_string(*options.num_batch));
@@ -226,6 +237,7 @@ std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int por
         add("-md", spec.draft_file.string());
         add("--spec-type", "draft-simple");
     }
+    words.insert(words.end(), spec.target.server_flags.begin(), spec.target.server_flags.end());
     return words;
 }
 

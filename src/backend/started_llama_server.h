@@ -28,6 +28,7 @@ struct LlamaServerSpec {
 
 /// Its command line. It is told how many threads to use in any case: by itself it takes all cores, whatever a cgroup
 /// quota leaves of them. Without a context it takes the model's longest, which may not fit: it is told 4096 instead.
+/// What the target's environment for it says is left to that, since the command line would win.
 std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port);
 
 /// Of such a command line what decides the speed, for the result file: without the program, the model's folder and the
@@ -37,6 +38,9 @@ std::string telling_flags(const std::vector<std::string>& words);
 /// The environment for a server of our own: what would put a key or TLS in front of it, or move it elsewhere, is left
 /// out.
 system::Environment child_environment(system::Environment environment);
+
+/// The same with what the target adds to it.
+system::Environment child_environment(const TargetSpec& target, const system::System& system);
 
 /// What to do about a llama-server that ended while loading, by what it wrote last.
 std::string why_llama_server_ended(std::string_view output);

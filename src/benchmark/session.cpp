@@ -156,6 +156,21 @@ Result<Preparation> Session::prepare(const BenchmarkConfig& first, bool reload) 
     return prepared_;
 }
 
+Result<void> Session::leave() {
+    return backend_->unload();
+}
+
+Result<Ns> Session::load_anew(const BenchmarkConfig& config) {
+    const TimePoint begin = clock_.now();
+    if (const auto gone = backend_->unload(); !gone) return gone.error();
+    auto loaded = backend_->load();
+    if (!loaded) return loaded.error();
+    prepared_.loaded = std::move(*loaded);
+    prepared_.warm_up.clear();
+    if (const auto warm = warm_up(config); !warm) return warm.error();
+    return clock_.now() - begin;
+}
+
 void Session::check_cache(const BenchmarkConfig& config) {
     // Without a warm-up nothing is known of the server, and nothing beyond the measured requests is wanted.
     if (!protocol_.cache_check || prepared_.target.kind != "openai" || prepared_.warm_up.empty()) return;
@@ -271,6 +286,17 @@ std::optional<RequestRecord> Session::request(const Prompt& prompt) {
     RequestRecord record = std::move(run.requests.front());
     if (record.error.code == ErrorCode::kUnreachable) lost_ = record.error;
     return record;
+}
+
+Result<std::string> Session::answer(const Prompt& prompt) {
+    Run run = load::run_load(load::closed_loop(1, 1), {prompt}, *backend_, clock_, target_.timeout,
+                             {.stop = stop_, .keep_text = true});
+    if (run.requests.empty() || run.requests.front().outcome == Outcome::kCancelled)
+        return Error{ErrorCode::kInterrupted, "Stopped while asking", ""};
+    RequestRecord& record = run.requests.front();
+    if (record.outcome == Outcome::kOk) return std::move(record.text);
+    if (!record.error.message.empty()) return record.error;
+    return Error{ErrorCode::kFailed, "No answer came", "Does the model answer by hand? Look at the server's log."};
 }
 
 PathTimes Session::path_times(const BenchmarkConfig& config) {

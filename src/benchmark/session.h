@@ -64,6 +64,12 @@ public:
     /// time, clocks rise, kernels are chosen): they are made, and never counted. `reload`: as of load_model().
     Result<Preparation> prepare(const BenchmarkConfig& first, bool reload);
 
+    /// Takes the model out of memory, brings it in anew and warms it up, as prepare() did first: a load like any other.
+    /// Gives what that took.
+    Result<Ns> load_anew(const BenchmarkConfig& config);
+    /// Takes the model out of memory, so that it doesn't disturb another one.
+    Result<void> leave();
+
     /// Measures. Gives a result even when requests fail: its summary says what it is worth. `on_request` sees every
     /// finished request; `live` is for a display.
     BenchmarkResult measure(const BenchmarkConfig& config, const std::function<void(const RequestRecord&)>& on_request,
@@ -74,6 +80,11 @@ public:
     std::string filled_prompt(const BenchmarkConfig& config);
     /// One request outside of measure(). Nothing when stopped before it.
     std::optional<RequestRecord> request(const Prompt& prompt);
+    /// The text that comes back for a prompt.
+    Result<std::string> answer(const Prompt& prompt);
+    /// A nonce to put in front of a prompt.
+    std::string new_nonce() { return nonces_.next(); }
+    const Preparation& prepared() const { return prepared_; }
     /// Judges and sums up requests with this prompt that were made one by one.
     BenchmarkResult conclude(const BenchmarkConfig& config, const std::string& prompt, std::string timestamp,
                              Run run) const;

@@ -14,7 +14,7 @@ std::optional<Factors> factors(const std::optional<ShiftInterval>& interval) {
     return Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
 }
 
-Judgement judge(const Shift& shift, const Limits& limits) {
+Judgement judge(Shift shift, const Limits& limits) {
     const auto interval = shift.interval(limits.alpha / 2.0);
     const auto within = shift.interval(limits.alpha_same);
     return {.decision = decide(interval, within, limits),

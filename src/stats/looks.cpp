@@ -6,22 +6,41 @@
 
 #include "stats/power.h"
 #include "stats/quantile.h"
+#include "stats/trimmed.h"
 
 namespace velollm::stats {
 
+namespace {
+
+std::optional<Factors> factors(const std::optional<ShiftInterval>& interval) {
+    if (!interval) return std::nullopt;
+    return Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
+}
+
+}  // namespace
+
 bool is_look(std::size_t pairs) {
-    return std::find(std::begin(kLooks), std::end(kLooks), pairs) != std::end(kLooks);
+    return std::any_of(std::begin(kLooks), std::end(kLooks), [&](const Look& look) { return look.pairs == pairs; });
 }
 
 std::optional<std::size_t> next_look(std::size_t pairs) {
-    const auto* const next = std::upper_bound(std::begin(kLooks), std::end(kLooks), pairs);
-    return next == std::end(kLooks) ? std::nullopt : std::optional(*next);
+    for (const Look& look : kLooks)
+        if (look.pairs > pairs) return look.pairs;
+    return std::nullopt;
 }
 
-Judgement judge_look(const std::vector<double>& log_ratios, Limits limits) {
-    limits.alpha = kLookAlpha;
-    limits.alpha_same = kLookAlphaSame;
-    return judge_pairs(log_ratios, limits);
+Judgement judge_look(const std::vector<double>& log_ratios, const Limits& limits) {
+    Judgement out = judge_pairs(log_ratios, limits);
+    double alpha_same = kLooks[0].alpha_same;
+    for (const Look& look : kLooks)
+        if (look.pairs <= log_ratios.size()) alpha_same = look.alpha_same;
+    const auto interval = trimmed_interval(log_ratios, kLookAlpha / 2.0);
+    const auto within = trimmed_interval(log_ratios, alpha_same);
+    out.decision = decide(interval, within, limits);
+    out.interval = factors(interval);
+    out.within = factors(within);
+    out.p = trimmed_p(log_ratios);
+    return out;
 }
 
 std::optional<ShiftInterval> anytime_interval(const std::vector<double>& differences, double alpha) {
@@ -42,8 +61,7 @@ Judgement judge_anytime(const std::vector<double>& log_ratios, const Limits& lim
     Judgement out = judge_pairs(log_ratios, limits);
     const auto interval = anytime_interval(log_ratios, limits.alpha);
     out.decision = decide(interval, interval, limits);
-    out.interval.reset();
-    if (interval) out.interval = Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
+    out.interval = factors(interval);
     out.within = out.interval;
     return out;
 }

@@ -110,7 +110,7 @@ double rank_sum_at_most(std::size_t n1, std::size_t n2, double u) {
     return normal_at_most((std::floor(u) + 0.5 - a * b / 2.0) / std::sqrt(a * b * (a + b + 1.0) / 12.0));
 }
 
-double signed_rank_p(const std::vector<double>& differences) {
+double signed_rank_tail(const std::vector<double>& differences, bool below) {
     std::vector<double> sizes;
     std::vector<bool> positive;
     for (const double difference : differences) {
@@ -126,9 +126,17 @@ double signed_rank_p(const std::vector<double>& differences) {
         seen += positive[i] ? ranks[i] : 0;
         squares += static_cast<double>(ranks[i] * ranks[i]);
     }
-    if (ranks.size() <= kExactPairs) return two_sided(coin_sums(ranks), seen);
+    if (ranks.size() <= kExactPairs) {
+        const std::vector<double> chances = coin_sums(ranks);
+        return std::min(1.0, below ? sum_up_to(chances, static_cast<double>(seen)) : sum_from(chances, seen));
+    }
     const auto all = static_cast<double>(std::accumulate(ranks.begin(), ranks.end(), std::size_t{0}));
-    return two_sided_normal(static_cast<double>(seen) - all / 2.0, squares / 4.0, 2.0);
+    const double distance = (static_cast<double>(seen) - all / 2.0) * (below ? 1.0 : -1.0);
+    return std::min(1.0, normal_at_most((distance + 1.0) / std::sqrt(squares / 4.0)));
+}
+
+double signed_rank_p(const std::vector<double>& differences) {
+    return std::min(1.0, 2.0 * std::min(signed_rank_tail(differences, true), signed_rank_tail(differences, false)));
 }
 
 double rank_sum_p(const std::vector<double>& a, const std::vector<double>& b) {

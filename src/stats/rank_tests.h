@@ -23,6 +23,9 @@ double rank_sum_at_most(std::size_t n1, std::size_t n2, double u);
 /// Source: Wilcoxon, Biometrics Bulletin 1 (1945); Lehmann, Nonparametrics, section 3.2.
 double signed_rank_p(const std::vector<double>& differences);
 
+/// One side of it: the probability of as few or fewer (`below`), or as many or more, of the ranks being positive.
+double signed_rank_tail(const std::vector<double>& differences, bool below);
+
 /// Two-sided p-value of "both samples come from one distribution", by the ranks at hand. 1 when a sample is empty.
 /// Source: Mann, Whitney, Ann. Math. Stat. 18 (1947).
 double rank_sum_p(const std::vector<double>& a, const std::vector<double>& b);

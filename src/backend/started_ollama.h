@@ -1,0 +1,34 @@
+#pragma once
+
+#include <velollm/backend.h>
+#include <velollm/spec.h>
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+
+#include "http/transport.h"
+#include "system/system.h"
+
+namespace velollm::backend {
+
+/// An Ollama that this program starts on a free port of 127.0.0.1, and stops again: beside one that runs already, with
+/// an environment of its own.
+struct OllamaServerSpec {
+    std::filesystem::path binary;
+    std::filesystem::path store;  ///< folder of the models
+    TargetSpec target;
+};
+
+/// Looks for the program: $VELOLLM_OLLAMA, then $PATH.
+Result<std::filesystem::path> find_ollama(const system::System& system);
+
+/// The environment of such a server: ours, with what the target adds; its address and its models are never others'.
+system::Environment ollama_environment(const OllamaServerSpec& spec, int port, const system::System& system);
+
+/// describe() starts the server; load() has it load the model; unload() stops it, and the next load() starts it again.
+std::unique_ptr<Backend> make_started_ollama(OllamaServerSpec spec, system::System system, Clock& clock,
+                                             std::function<std::unique_ptr<http::HttpTransport>()> transport,
+                                             std::function<bool()> stop);
+
+}  // namespace velollm::backend

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <velollm/benchmark.h>
+#include <velollm/hardware.h>
+#include <velollm/spec.h>
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "benchmark/ab.h"
+#include "benchmark/session.h"
+#include "system/system.h"
+
+namespace velollm::benchmark {
+
+/// Whether settings take effect with a load only, so that one of them is in force at a time: all but running servers at
+/// different addresses, and requests that differ in themselves.
+bool need_loads(const std::vector<TargetSpec>& targets);
+
+/// Several settings to be measured in turn, block by block.
+class Arms {
+public:
+    /// `config`: the request that all get. `warm_up`: requests behind each load that don't count.
+    Arms(std::vector<TargetSpec> targets, BenchmarkConfig config, std::int64_t warm_up, const system::System& system,
+         const Hardware& hardware, Clock& clock, std::function<bool()> stop);
+
+    /// Finds the engine and the model of each. `index` of the one that failed is in the error's message.
+    Result<void> connect();
+    /// Watches the machine for so long before anything is loaded. Nothing when stopped.
+    std::optional<HostReport> watch_idle(Ns time);
+    /// A block: a load and the warm-up where settings need one, then the requests. Those that ended badly, were
+    /// answered from a cache or met a reload don't count; why, is in `notes`.
+    Result<Block> measure(std::size_t arm, std::size_t requests);
+    /// What the arm answers to a fixed question, greedily, right after a load.
+    Result<std::string> answer(std::size_t arm);
+    /// Leaves no model of ours in memory.
+    void leave();
+
+    bool reloads() const { return reloads_; }
+    const TargetInfo& info(std::size_t arm) const { return infos_[arm]; }
+    const LoadedModel& loaded(std::size_t arm) const { return sessions_[arm]->prepared().loaded; }
+    /// Findings of all blocks so far, each once: "B: 2 requests don't count: ...".
+    const std::vector<std::string>& notes() const { return notes_; }
+
+private:
+    Result<Ns> bring_in(std::size_t arm);
+    void take_note(std::string note);
+
+    BenchmarkConfig config_;
+    Clock& clock_;
+    const system::System& system_;
+    std::function<bool()> stop_;
+    bool reloads_;
+    std::vector<std::unique_ptr<Session>> sessions_;
+    std::vector<TargetInfo> infos_;
+    std::optional<std::size_t> in_memory_;
+    std::vector<bool> prepared_;
+    std::vector<std::string> notes_;
+};
+
+/// The share of a text that another one begins with alike; 1: they are the same.
+double common_share(const std::string& a, const std::string& b);
+
+}  // namespace velollm::benchmark
