@@ -1,0 +1,224 @@
+#include "report/compare_words.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "metrics/table.h"
+
+namespace velollm::report {
+namespace {
+
+using compare::MetricComparison;
+using stats::Decision;
+
+const metrics::Metric* known_metric(const std::string& key) {
+    for (const metrics::Metric& metric : metrics::metric_table())
+        if (metric.key == key) return &metric;
+    return nullptr;
+}
+
+double percent(double factor) {
+    return 100.0 * (factor - 1.0);
+}
+
+/// No more digits than the interval supports, and one that says which way it goes.
+int decimals(const MetricComparison& metric) {
+    const auto& interval = metric.judgement.interval ? metric.judgement.interval : metric.judgement.within;
+    return interval && interval->high - interval->low < 0.002 ? 2 : 1;
+}
+
+std::string signed_text(double value, int digits) {
+    const std::string text = fmt::format("{:+.{}f}", value, digits);
+    // "-0.0" says nothing.
+    return text.find_first_of("123456789") == std::string::npos ? fmt::format("{:.{}f}", 0.0, digits) : text;
+}
+
+std::string joined(const std::vector<std::string>& words) {
+    std::string text;
+    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+    return text;
+}
+
+std::string values_list(const compare::Values& values, const std::string& key) {
+    std::string text;
+    for (const double value : values.few) text += (text.empty() ? "" : " ") + value_text(key, value);
+    return text;
+}
+
+}  // namespace
+
+std::string measure_title(const std::string& key) {
+    if (key == "tokens_per_second") return "overall";
+    if (key == "time_to_first_token_ms") return "TTFT";
+    if (key == "total_time_ms") return "total time";
+    const metrics::Metric* metric = known_metric(key);
+    if (metric == nullptr) return key;
+    std::string title(metric->title);
+    const bool word = title.size() > 1 && title[1] >= 'a' && title[1] <= 'z';
+    if (word) title[0] = static_cast<char>(title[0] - 'A' + 'a');
+    return title;
+}
+
+std::string measure_unit(const std::string& key) {
+    if (key == "tokens_per_second") return "tok/s";
+    if (const metrics::Metric* metric = known_metric(key)) return std::string(metric->unit);
+    return key.ends_with("_ms") ? "ms" : "";
+}
+
+std::string value_text(const std::string& key, double value) {
+    const metrics::Metric* metric = known_metric(key);
+    // A slow model's speed keeps three digits.
+    const int usual = metric == nullptr ? 1 : metric->decimals;
+    return fmt::format("{:.{}f}", value, std::abs(value) < 10.0 ? std::max(usual, 2) : usual);
+}
+
+std::string verdict_word(Decision decision) {
+    switch (decision) {
+        case Decision::kFaster: return "FASTER";
+        case Decision::kSlower: return "SLOWER";
+        case Decision::kSmall: return "SMALL";
+        case Decision::kSame: return "SAME";
+        case Decision::kUnclear: return "UNCLEAR";
+    }
+    return "";
+}
+
+std::string change_text(const MetricComparison& metric) {
+    return signed_text(percent(metric.judgement.factor), decimals(metric)) + " %";
+}
+
+std::string interval_text(const MetricComparison& metric) {
+    const auto& interval = metric.judgement.interval;
+    if (!interval) return "";
+    const int digits = decimals(metric);
+    return fmt::format("[{}, {}]", signed_text(percent(interval->low), digits),
+                       signed_text(percent(interval->high), digits));
+}
+
+std::string level_text(const MetricComparison& metric) {
+    if (!metric.judgement.interval) return "";
+    return fmt::format("{:.1f} %", 100.0 * metric.judgement.interval->level);
+}
+
+std::string amount_text(const MetricComparison& metric) {
+    const std::size_t a = metric.baseline.n;
+    const std::size_t b = metric.other.n;
+    if (metric.paired) return fmt::format("{} pairs", a);
+    if (a == 0 && b == 0) return "summaries";
+    if (a == 0 || b == 0) return fmt::format("a summary and {} values", std::max(a, b));
+    return fmt::format("{} and {} values", a, b);
+}
+
+std::string p_text(const MetricComparison& metric) {
+    if (!metric.judgement.interval) return "";
+    return metric.judgement.p < 0.001 ? "p < 0.001" : fmt::format("p = {:.3f}", metric.judgement.p);
+}
+
+std::string share_text(double share) {
+    return fmt::format("{:.3g} %", 100.0 * share);
+}
+
+std::string remark_text(const MetricComparison& metric, double delta) {
+    const stats::Judgement& judgement = metric.judgement;
+    std::string text;
+    switch (judgement.decision) {
+        case Decision::kFaster:
+        case Decision::kSlower: return "";
+        case Decision::kSmall: return fmt::format("real, but may be under your {} limit", share_text(delta));
+        case Decision::kSame:
+            return judgement.visible ? fmt::format("would have seen {} or more", share_text(*judgement.visible)) : "";
+        case Decision::kUnclear: break;
+    }
+    text = metric.because;
+    if (!metric.baseline.few.empty() && !metric.other.few.empty() && metric.baseline.n + metric.other.n > 2)
+        text += fmt::format("; {} against {}", values_list(metric.baseline, metric.key),
+                            values_list(metric.other, metric.key));
+    if (judgement.visible)
+        text += fmt::format("{}this test could only see {} or more", text.empty() ? "" : "; ",
+                            share_text(*judgement.visible));
+    if (judgement.pairs_for_delta)
+        text += fmt::format("; {} takes about {} {}", share_text(delta), *judgement.pairs_for_delta,
+                            metric.paired ? "pairs" : "values on each side");
+    return text;
+}
+
+std::string difference_text(const compare::SeenDifference& seen, std::size_t benchmarks) {
+    const compare::Difference& difference = seen.difference;
+    const auto word = [](const std::string& value) {
+        return value.empty() ? std::string("none") : compare::short_value(value);
+    };
+    std::string text = fmt::format("{}: {} against {}", compare::title_of(difference.key), word(difference.baseline),
+                                   word(difference.other));
+    if (seen.benchmarks.size() < benchmarks) text += fmt::format(" ({})", joined(seen.benchmarks));
+    if (difference.weight == compare::Weight::kRefuses) text += " - UNLIKE, and forced";
+    return text;
+}
+
+std::string identity_text(const std::map<std::string, std::string>& identity) {
+    const auto value = [&](const char* key) {
+        const auto found = identity.find(key);
+        return found == identity.end() ? std::string() : found->second;
+    };
+    std::vector<std::string> parts;
+    const auto add = [&](const std::string& first, const std::string& second) {
+        if (!first.empty()) parts.push_back(second.empty() ? first : first + " " + second);
+    };
+    add(value("engine"), value("engine_version"));
+    add(value("model"), value("quantization"));
+    if (!value("context_tokens").empty()) add("context", value("context_tokens"));
+    if (!value("hardware").empty()) add("hardware", compare::short_value(value("hardware")));
+    return joined(parts);
+}
+
+std::string taking_text(const compare::Candidate& candidate) {
+    const auto paired = std::count_if(candidate.benchmarks.begin(), candidate.benchmarks.end(),
+                                      [](const compare::BenchmarkComparison& one) { return one.paired; });
+    if (paired == static_cast<long>(candidate.benchmarks.size())) return "measured in turn, in pairs";
+    const std::string apart = "measured at different times; drift of the machine is not excluded";
+    return paired == 0 ? apart : "some in pairs; what isn't was " + apart;
+}
+
+std::string outcome_text(const compare::Comparison& comparison) {
+    using compare::Outcome;
+    if (comparison.outcome == Outcome::kSameOrBetter) return "same or better";
+    std::vector<std::string> names;
+    for (const compare::Candidate& candidate : comparison.candidates) {
+        for (const compare::BenchmarkComparison& one : candidate.benchmarks) {
+            compare::Candidate alone;
+            alone.benchmarks = {one};
+            if (outcome_of(alone, comparison.question.rule.delta) != comparison.outcome) continue;
+            names.push_back(comparison.candidates.size() == 1 ? one.name : one.name + " of " + candidate.name);
+        }
+    }
+    return (comparison.outcome == Outcome::kSlower ? "slower: " : "cannot tell: ") + joined(names);
+}
+
+std::vector<std::string> candidate_notes(const compare::Candidate& candidate, const std::string& baseline) {
+    std::vector<std::string> notes;
+    if (!candidate.only_in_baseline.empty())
+        notes.push_back(fmt::format("Only in {}: {}", baseline, joined(candidate.only_in_baseline)));
+    if (!candidate.only_here.empty())
+        notes.push_back(fmt::format("Only in {}: {}", candidate.name, joined(candidate.only_here)));
+    if (!candidate.unknown.empty()) {
+        std::vector<std::string> titles;
+        for (const std::string& key : candidate.unknown) titles.push_back(compare::title_of(key));
+        notes.push_back(fmt::format("One side doesn't tell its {}: likeness in that is not checked", joined(titles)));
+    }
+    for (const compare::BenchmarkComparison& one : candidate.benchmarks) {
+        if (one.runs > 1 || one.baseline_runs > 1)
+            notes.push_back(fmt::format("{}: the values are of {} and {} runs", one.name, one.baseline_runs, one.runs));
+        for (const compare::NotCompared& other : one.not_compared)
+            notes.push_back(fmt::format("{}: {} is not compared: {}", one.name, other.key, other.because));
+        for (const MetricComparison& metric : one.metrics)
+            if (metric.left_out > 0)
+                notes.push_back(fmt::format("{}: {} values of {} are 0 or less, and left out", one.name,
+                                            metric.left_out, metric.key));
+        if (one.metrics.empty()) notes.push_back(fmt::format("{}: nothing to compare by", one.name));
+    }
+    notes.insert(notes.end(), candidate.notes.begin(), candidate.notes.end());
+    return notes;
+}
+
+}  // namespace velollm::report
