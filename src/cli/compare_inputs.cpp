@@ -32,7 +32,7 @@ Result<serde::MeasuredFile> read_one(const std::string& path) {
     if (path == "-")
         return serde::read_measured(std::string(std::istreambuf_iterator<char>(std::cin), {}), "standard input");
     const auto text = system::read_file(path);
-    if (!text) return Error{ErrorCode::kFailed, fmt::format("Cannot read {}", path), "Name a result file or a folder."};
+    if (!text) return Error{ErrorCode::kUsage, fmt::format("Cannot read {}", path), "Name a result file or a folder."};
     return serde::read_measured(*text, path);
 }
 
@@ -46,7 +46,7 @@ Result<std::vector<fs::path>> files_of(const std::string& folder) {
             files.push_back(at->path());
     }
     if (error)
-        return Error{ErrorCode::kFailed, fmt::format("Cannot read the folder {}: {}", folder, error.message()),
+        return Error{ErrorCode::kUsage, fmt::format("Cannot read the folder {}: {}", folder, error.message()),
                      "Name one that you may read."};
     std::sort(files.begin(), files.end());
     return files;
@@ -67,7 +67,7 @@ Result<std::vector<serde::MeasuredFile>> read_folder(const std::string& folder, 
         }
     }
     if (read.empty())
-        return Error{ErrorCode::kFailed, fmt::format("{} has no result file", folder),
+        return Error{ErrorCode::kUsage, fmt::format("{} has no result file", folder),
                      others.empty() ? "It has no *.json, *.jsonl or *.csv." : "These are none: " + others};
     if (!others.empty()) notes.push_back(fmt::format("{}: no results in {}", folder, others));
     return read;

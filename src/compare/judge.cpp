@@ -35,6 +35,15 @@ constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kSayTheSa
     {"ttfo_ms", "ttft_ms"},
     {"ttfb_ms", "ttft_ms"},
 }};
+/// Judged beside the primary measure, unless another one says the same.
+constexpr std::array<std::string_view, 9> kSecondary{
+    "decode_tps",    "prefill_tps",       "ttft_ms", "e2e_ms", "tpot_ms", "tokens_per_second", "time_to_first_token_ms",
+    "total_time_ms", "energy_j_per_token"};
+/// Means that stand alone in a file whose samples have another name.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 2> kSamplesOf{{
+    {"tokens_per_second", "e2e_tps"},
+    {"time_to_first_token_ms", "ttft_ms"},
+}};
 /// They grow or fall with the length of the answer alone.
 const std::set<std::string_view> kOfWholeRequests{"e2e_ms", "e2e_tps", "tokens_per_second", "total_time_ms",
                                                   "stall_ms"};
@@ -49,9 +58,17 @@ bool has_value(const MeasuredMetric& metric) {
 }
 
 /// The metric, where it has a value.
-const MeasuredMetric* find(const Benchmark& benchmark, std::string_view key) {
+std::optional<MeasuredMetric> find(const Benchmark& benchmark, std::string_view key) {
     const MeasuredMetric* metric = benchmark.measured.find(key);
-    return metric != nullptr && has_value(*metric) ? metric : nullptr;
+    if (metric == nullptr || !has_value(*metric)) return std::nullopt;
+    for (const auto& [mean, samples] : kSamplesOf) {
+        const MeasuredMetric* all = benchmark.measured.find(samples);
+        if (mean != key || !metric->samples.empty() || all == nullptr || !has_value(*all)) continue;
+        MeasuredMetric full = *all;
+        full.key = key;
+        return full;
+    }
+    return *metric;
 }
 
 /// At most kMostValues, evenly over the time in which they were taken.
@@ -118,11 +135,19 @@ struct Samples {
 };
 
 Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
-    if (!samples.paired) return stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
-    std::vector<double> log_ratios;
-    for (std::size_t i = 0; i < samples.baseline.size(); ++i)
-        log_ratios.push_back(std::log(samples.other[i] / samples.baseline[i]));
-    return stats::judge_pairs(thinned(log_ratios), limits);
+    if (samples.paired) {
+        std::vector<double> log_ratios;
+        for (std::size_t i = 0; i < samples.baseline.size(); ++i)
+            log_ratios.push_back(std::log(samples.other[i] / samples.baseline[i]));
+        return stats::judge_pairs(thinned(log_ratios), limits);
+    }
+    Judgement out = stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
+    if (out.n >= kFewestEach) return out;
+    // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
+    out.interval.reset();
+    out.within.reset();
+    out.decision = stats::Decision::kUnclear;
+    return out;
 }
 
 Values summary_of(const MeasuredMetric& metric) {
@@ -191,16 +216,20 @@ void decide(Prepared& prepared, double delta, double alpha) {
 
 bool told_by_another(std::string_view key, std::string_view primary, const Match& match) {
     return std::any_of(kSayTheSame.begin(), kSayTheSame.end(), [&](const auto& pair) {
-        return pair.first == key && (pair.second == primary || (find(*match.baseline, pair.second) != nullptr &&
-                                                                find(*match.other, pair.second) != nullptr));
+        return pair.first == key &&
+               (pair.second == primary || (find(*match.baseline, pair.second) && find(*match.other, pair.second)));
     });
+}
+
+bool is_secondary(std::string_view key) {
+    return std::find(kSecondary.begin(), kSecondary.end(), key) != kSecondary.end();
 }
 
 /// The measures of both sides, in the order of the baseline.
 std::vector<std::string> common_keys(const Match& match) {
     std::vector<std::string> keys;
     for (const MeasuredMetric& metric : match.baseline->measured.metrics)
-        if (has_value(metric) && find(*match.other, metric.key) != nullptr) keys.push_back(metric.key);
+        if (has_value(metric) && find(*match.other, metric.key)) keys.push_back(metric.key);
     return keys;
 }
 
@@ -236,7 +265,7 @@ Judged judge(const Match& match, const Rule& rule) {
             prepared.comparison.primary = true;
             decide(prepared, rule.delta, prepared.comparison.alpha);
             out.metrics.push_back(std::move(prepared.comparison));
-        } else if (!told_by_another(key, primary, match)) {
+        } else if (is_secondary(key) && !told_by_another(key, primary, match)) {
             decide(prepared, rule.delta, prepared.comparison.alpha);
             others.push_back(std::move(prepared));
         }
@@ -256,11 +285,14 @@ Judged judge(const Match& match, const Rule& rule) {
     return out;
 }
 
+bool within_limit(const MetricComparison& metric, double delta) {
+    const auto& interval = metric.judgement.interval;
+    return interval && interval->low >= 1.0 / (1.0 + delta) && interval->high <= 1.0 + delta;
+}
+
 bool may_be_worse(const MetricComparison& metric, double delta) {
-    if (metric.judgement.decision != stats::Decision::kSmall || !metric.judgement.interval) return false;
-    const auto& [low, high, level] = *metric.judgement.interval;
-    const double limit = 1.0 + delta;
-    return metric.higher_is_better ? high < 1.0 && low < 1.0 / limit : low > 1.0 && high > limit;
+    if (metric.judgement.decision != stats::Decision::kSmall || within_limit(metric, delta)) return false;
+    return metric.judgement.interval->low > 1.0 ? !metric.higher_is_better : metric.higher_is_better;
 }
 
 }  // namespace velollm::compare

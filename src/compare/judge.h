@@ -56,6 +56,9 @@ struct Rule {
 /// answers differ in length. Without a primary measure nothing is judged.
 Judged judge(const Match& match, const Rule& rule);
 
+/// Whether all of the interval lies within the limit.
+bool within_limit(const MetricComparison& metric, double delta);
+
 /// Whether a small change is for the worse, and its interval reaches beyond the limit.
 bool may_be_worse(const MetricComparison& metric, double delta);
 

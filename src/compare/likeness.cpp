@@ -77,7 +77,6 @@ bool explained(std::string_view key, const MeasuredWorkload& a, const MeasuredWo
         return !trait(a, other).empty() && trait(a, other) == trait(b, other);
     };
     if (key == "model") return equal("digest");
-    if (key == "machine") return equal("hardware");
     return key == "context_tokens" && context_was_set(a, b);
 }
 
@@ -95,15 +94,24 @@ bool declared(std::string_view key, const Match& match, const std::set<std::stri
            (varied.contains("quantization") && trait(a, "quantization") != trait(b, "quantization"));
 }
 
-bool alike(std::string_view key, const std::string& from, const std::string& to) {
-    if (from == to || from.empty() || to.empty()) return true;
+/// Where the engine is told, an absent setting is one that wasn't made.
+bool absent_is_none(std::string_view key, const MeasuredWorkload& a, const MeasuredWorkload& b) {
+    return (key == "settings" || key == "spec_type" || key == "draft") && !trait(a, "engine").empty() &&
+           !trait(b, "engine").empty();
+}
+
+bool alike(std::string_view key, const MeasuredWorkload& a, const MeasuredWorkload& b) {
+    const std::string from = trait(a, std::string(key));
+    const std::string to = trait(b, std::string(key));
+    if (from == to) return true;
+    if (from.empty() || to.empty()) return !absent_is_none(key, a, b);
     return same_count(std::string(key), from, to);
 }
 
 /// Tokens of an answer on average; of several requests the mean.
 std::optional<double> generated(const MeasuredWorkload& workload) {
     if (const auto told = base::parse_double(trait(workload, "generated_tokens"))) return told;
-    const MeasuredMetric* speed = workload.find("tokens_per_second");
+    const MeasuredMetric* speed = workload.find("e2e_tps");
     const MeasuredMetric* time = workload.find("e2e_ms");
     if (speed == nullptr || time == nullptr || speed->samples.empty() || speed->samples.size() != time->samples.size())
         return base::parse_double(trait(workload, "output_tokens"));
@@ -149,12 +157,14 @@ bool same_count(const std::string& key, const std::string& from, const std::stri
 std::vector<Difference> differences(const Match& match, const std::set<std::string>& varied) {
     const MeasuredWorkload& a = match.baseline->measured;
     const MeasuredWorkload& b = match.other->measured;
+    // Names of processors say less than the key of the hardware, and read better.
+    const bool knows_hardware = !trait(a, "hardware").empty() && !trait(b, "hardware").empty();
     std::vector<Difference> out;
     for (const Trait& one : kTraits) {
         const std::string key(one.key);
         const std::string from = trait(a, key);
         const std::string to = trait(b, key);
-        if (alike(one.key, from, to)) continue;
+        if (alike(one.key, a, b) || (key == "machine" && knows_hardware)) continue;
         Weight weight = one.weight;
         if (weight == Weight::kRefuses && explained(one.key, a, b)) weight = Weight::kShown;
         if (key == "output_tokens") {
@@ -163,7 +173,9 @@ std::vector<Difference> differences(const Match& match, const std::set<std::stri
             if (x && y && equal_within(*x, *y, kMostLength)) weight = Weight::kShown;
         }
         if (weight == Weight::kRefuses && declared(one.key, match, varied)) weight = Weight::kDeclared;
-        out.push_back({key, from, to, weight});
+        const bool by_name = key == "hardware" && trait(a, "machine") != trait(b, "machine");
+        out.push_back(by_name ? Difference{key, trait(a, "machine"), trait(b, "machine"), weight}
+                              : Difference{key, from, to, weight});
     }
     if (match.baseline->tool != match.other->tool)
         out.push_back({"tool", match.baseline->tool, match.other->tool, Weight::kShown});

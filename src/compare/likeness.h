@@ -31,8 +31,8 @@ struct Difference {
 /// How the runs differ in what they were measured on. Unknown is not different. `varied`: keys that the reader
 /// declared.
 ///
-/// Allowed: engine version, settings, speculation, a machine of the same hardware, another name of the same weights, a
-/// context that a setting (num_ctx) asked for. Between runs measured in turn by one command: the engine.
+/// Allowed: engine version, settings, speculation, another name of the same weights, a context that a setting (num_ctx)
+/// asked for. Between runs measured in turn by one command: the engine.
 std::vector<Difference> differences(const Match& match, const std::set<std::string>& varied);
 
 /// Keys that matter and that one side doesn't tell while the other does.

@@ -71,7 +71,7 @@ void add_run(MeasuredWorkload& pool, const MeasuredWorkload& run) {
     for (MeasuredMetric& metric : pool.metrics) {
         const auto more = std::find_if(run.metrics.begin(), run.metrics.end(),
                                        [&](const MeasuredMetric& one) { return one.key == metric.key; });
-        if (more == run.metrics.end() || more->samples.empty() != metric.samples.empty()) continue;
+        if (more == run.metrics.end() || more->centre.has_value() != metric.centre.has_value()) continue;
         const std::vector<double> values = values_of(*more);
         metric.samples = values_of(metric);
         metric.samples.insert(metric.samples.end(), values.begin(), values.end());

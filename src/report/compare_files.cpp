@@ -187,38 +187,38 @@ std::string comparison_csv(const Comparison& comparison) {
 
 std::string comparison_markdown(const Comparison& comparison) {
     const bool one_other = comparison.candidates.size() == 1;
-    std::vector<std::string> titles = {"benchmark", "measure", comparison.baseline};
+    std::vector<std::string> titles = {"benchmark", "measure", one_other ? comparison.baseline : "A"};
     if (!one_other) titles.emplace_back("compared");
     titles.push_back(one_other ? comparison.candidates.front().name : "value");
     titles.insert(titles.end(), {"change", "interval", "verdict", "n"});
     std::string text = markdown_row(titles) + "|";
     for (std::size_t i = 0; i < titles.size(); ++i) text += "---|";
     text += "\n";
-    for (const Candidate& candidate : comparison.candidates) {
-        for (const BenchmarkComparison& one : candidate.benchmarks) {
-            for (const MetricComparison& metric : one.metrics) {
-                if (!one_other && !metric.primary) continue;
-                std::vector<std::string> cells = {one.name, measure_title(metric.key),
-                                                  markdown_value(metric, metric.baseline.centre)};
-                if (!one_other) cells.push_back(candidate.name);
-                cells.push_back(markdown_value(metric, metric.other.centre));
-                cells.insert(cells.end(), {change_text(metric), markdown_interval(metric),
-                                           verdict_word(metric.judgement.decision), amount_text(metric)});
-                text += markdown_row(cells);
-            }
+    for (const ComparedRow& row : rows_of(comparison)) {
+        for (const MetricComparison& metric : row.benchmark->metrics) {
+            if (!one_other && !metric.primary) continue;
+            std::vector<std::string> cells = {row.benchmark->name, measure_title(metric.key),
+                                              markdown_value(metric, metric.baseline.centre)};
+            if (!one_other) cells.push_back(letter(row.candidate + 1));
+            cells.push_back(markdown_value(metric, metric.other.centre));
+            cells.insert(cells.end(), {change_text(metric), markdown_interval(metric),
+                                       verdict_word(metric.judgement.decision), amount_text(metric)});
+            text += markdown_row(cells);
         }
     }
-    const double delta = comparison.question.rule.delta;
     const std::string identity = identity_text(comparison.identity);
-    text += fmt::format("\nResult, with {} as the limit: {}. {} is {}.", share_text(delta), outcome_text(comparison),
-                        comparison.baseline, identity.empty() ? "of an unknown engine and model" : identity);
-    for (const Candidate& candidate : comparison.candidates) {
-        std::string differs;
+    text += fmt::format("\nResult, with {} as the limit: {}.\n\n- {}{}: {}\n",
+                        share_text(comparison.question.rule.delta), outcome_text(comparison), one_other ? "" : "A, ",
+                        comparison.baseline, identity.empty() ? "engine and model unknown" : identity);
+    for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
+        const Candidate& candidate = comparison.candidates[i];
+        text +=
+            fmt::format("- {}{}: {}", one_other ? "" : letter(i + 1) + ", ", candidate.name, taking_text(candidate));
         for (const compare::SeenDifference& seen : candidate.differences)
-            differs += "; " + difference_text(seen, candidate.benchmarks.size());
-        text += fmt::format(" {}: {}{}.", candidate.name, taking_text(candidate), differs);
+            text += "; " + difference_text(seen, candidate.benchmarks.size());
+        text += "\n";
     }
-    return text + "\n";
+    return text;
 }
 
 }  // namespace velollm::report

@@ -21,13 +21,15 @@ constexpr std::size_t kColumns = 100;
 
 /// Breaks at blanks; lines after the first stand under `indent` blanks.
 std::string wrapped(const std::string& text, std::size_t indent) {
-    std::string out;
-    std::size_t column = 0;
-    for (const std::string_view word : base::split(text, ' ')) {
-        if (column > indent && column + 1 + word.size() > kColumns) {
+    const std::size_t begin = std::min(text.find_first_not_of(' '), text.size());
+    std::string out = text.substr(0, begin);
+    std::size_t column = begin;
+    std::size_t words = 0;
+    for (const std::string_view word : base::split(std::string_view(text).substr(begin), ' ')) {
+        if (words++ > 0 && column + 1 + word.size() > kColumns) {
             out += "\n" + std::string(indent, ' ');
             column = indent;
-        } else if (!out.empty()) {
+        } else if (words > 1) {
             out += ' ';
             ++column;
         }
@@ -77,10 +79,6 @@ std::string sentences(const Candidate& candidate, double delta) {
     return text;
 }
 
-std::string letter(std::size_t index) {
-    return std::string(1, static_cast<char>('A' + index));
-}
-
 std::string head(const Comparison& comparison) {
     std::string text = wrapped("A  " + comparison.baseline + "  (baseline)", 3);
     const std::string identity = identity_text(comparison.identity);
@@ -99,11 +97,12 @@ using Row = std::vector<std::string>;
 
 Row table_row(const Candidate& candidate, std::size_t index, const BenchmarkComparison& one) {
     const MetricComparison& primary = one.metrics.front();
+    const std::string interval = interval_text(primary);
     return {letter(index) + " " + candidate.name,
             verdict_word(primary.judgement.decision),
             value_text(primary.key, primary.other.centre),
             change_text(primary),
-            interval_text(primary),
+            interval.empty() ? "too few" : interval,
             level_text(primary),
             amount_text(primary)};
 }
@@ -139,37 +138,27 @@ std::string laid_out(const std::vector<Row>& rows) {
 
 /// All sides under each benchmark of the baseline.
 std::string table(const Comparison& comparison) {
-    std::vector<std::string> names;
-    for (const Candidate& candidate : comparison.candidates)
-        for (const BenchmarkComparison& one : candidate.benchmarks)
-            if (std::find(names.begin(), names.end(), one.name) == names.end()) names.push_back(one.name);
     std::vector<Row> rows;
-    for (const std::string& name : names) {
-        bool titled = false;
-        for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
-            for (const BenchmarkComparison& one : comparison.candidates[i].benchmarks) {
-                if (one.name != name || one.metrics.empty()) continue;
-                const MetricComparison& primary = one.metrics.front();
-                if (!titled)
-                    rows.push_back(
-                        {fmt::format("{}: {} {}, A {}", name, measure_title(primary.key), measure_unit(primary.key),
-                                     value_text(primary.key, primary.baseline.centre))});
-                titled = true;
-                rows.push_back(table_row(comparison.candidates[i], i + 1, one));
-            }
-        }
+    std::string last;
+    for (const ComparedRow& row : rows_of(comparison)) {
+        const MetricComparison& primary = row.benchmark->metrics.front();
+        if (rows.empty() || row.benchmark->name != last)
+            rows.push_back({fmt::format("{}: {} {}, A {}", row.benchmark->name, measure_title(primary.key),
+                                        measure_unit(primary.key), value_text(primary.key, primary.baseline.centre))});
+        last = row.benchmark->name;
+        rows.push_back(table_row(comparison.candidates[row.candidate], row.candidate + 1, *row.benchmark));
     }
     return laid_out(rows);
 }
 
 std::string means(const Comparison& comparison) {
     std::string text;
-    for (const Candidate& candidate : comparison.candidates) {
-        for (const compare::Mean& mean : candidate.means) {
+    for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
+        for (const compare::Mean& mean : comparison.candidates[i].means) {
             MetricComparison change;
             change.judgement.factor = mean.factor;
-            text += wrapped(fmt::format("{}Geometric mean of {} benchmarks: {} {}",
-                                        comparison.candidates.size() == 1 ? "" : candidate.name + ": ", mean.benchmarks,
+            const std::string who = comparison.candidates.size() == 1 ? "Geometric" : letter(i + 1) + ", geometric";
+            text += wrapped(fmt::format("{} mean of {} benchmarks: {} {}", who, mean.benchmarks,
                                         measure_title(mean.key), change_text(change)),
                             2);
         }
@@ -186,9 +175,9 @@ std::string notes(const Comparison& comparison) {
         text += wrapped("Note: " + note, 6);
     };
     for (const std::string& note : comparison.baseline_notes) say(comparison.baseline + ": " + note);
-    for (const Candidate& candidate : comparison.candidates) {
-        const std::string who = comparison.candidates.size() == 1 ? "" : candidate.name + ": ";
-        for (const std::string& note : candidate_notes(candidate, comparison.baseline)) say(who + note);
+    for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
+        const std::string who = comparison.candidates.size() == 1 ? "" : letter(i + 1) + ": ";
+        for (const std::string& note : candidate_notes(comparison.candidates[i], comparison.baseline)) say(who + note);
     }
     return text;
 }
@@ -200,8 +189,11 @@ std::string comparison_text(const Comparison& comparison, bool verbose) {
     const bool one_other = comparison.candidates.size() == 1;
     std::string text = head(comparison);
     if (one_other) text += sentences(comparison.candidates.front(), delta);
-    for (const Candidate& candidate : comparison.candidates)
-        if (verbose && !one_other) text += "\n== " + candidate.name + sentences(candidate, delta);
+    for (std::size_t i = 0; verbose && !one_other && i < comparison.candidates.size(); ++i) {
+        const Candidate& candidate = comparison.candidates[i];
+        text += "\n" + wrapped(fmt::format("{} against A: {}", letter(i + 1), candidate.name), 2);
+        text += sentences(candidate, delta);
+    }
     if (!one_other) text += table(comparison);
     const std::string mean = means(comparison);
     if (!mean.empty()) text += "\n" + mean;

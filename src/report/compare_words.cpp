@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.h"
 #include "metrics/table.h"
 
 namespace velollm::report {
@@ -45,6 +46,16 @@ std::string values_list(const compare::Values& values, const std::string& key) {
     std::string text;
     for (const double value : values.few) text += (text.empty() ? "" : " ") + value_text(key, value);
     return text;
+}
+
+/// The words of a text that another one lacks: of long settings those that differ.
+std::string words_only_in(const std::string& text, const std::string& other) {
+    const std::vector<std::string_view> there = base::split(other, ' ');
+    std::string out;
+    for (const std::string_view word : base::split(text, ' '))
+        if (std::find(there.begin(), there.end(), word) == there.end())
+            out += (out.empty() ? "" : " ") + std::string(word);
+    return out;
 }
 
 }  // namespace
@@ -126,7 +137,9 @@ std::string remark_text(const MetricComparison& metric, double delta) {
     switch (judgement.decision) {
         case Decision::kFaster:
         case Decision::kSlower: return "";
-        case Decision::kSmall: return fmt::format("real, but may be under your {} limit", share_text(delta));
+        case Decision::kSmall:
+            return (compare::within_limit(metric, delta) ? "real, and below your " : "real, but may be under your ") +
+                   share_text(delta) + " limit";
         case Decision::kSame:
             return judgement.visible ? fmt::format("would have seen {} or more", share_text(*judgement.visible)) : "";
         case Decision::kUnclear: break;
@@ -149,8 +162,10 @@ std::string difference_text(const compare::SeenDifference& seen, std::size_t ben
     const auto word = [](const std::string& value) {
         return value.empty() ? std::string("none") : compare::short_value(value);
     };
-    std::string text = fmt::format("{}: {} against {}", compare::title_of(difference.key), word(difference.baseline),
-                                   word(difference.other));
+    const bool settings = difference.key == "settings";
+    const std::string from = settings ? words_only_in(difference.baseline, difference.other) : difference.baseline;
+    const std::string to = settings ? words_only_in(difference.other, difference.baseline) : difference.other;
+    std::string text = fmt::format("{}: {} against {}", compare::title_of(difference.key), word(from), word(to));
     if (seen.benchmarks.size() < benchmarks) text += fmt::format(" ({})", joined(seen.benchmarks));
     if (difference.weight == compare::Weight::kRefuses) text += " - UNLIKE, and forced";
     return text;
@@ -168,7 +183,7 @@ std::string identity_text(const std::map<std::string, std::string>& identity) {
     add(value("engine"), value("engine_version"));
     add(value("model"), value("quantization"));
     if (!value("context_tokens").empty()) add("context", value("context_tokens"));
-    if (!value("hardware").empty()) add("hardware", compare::short_value(value("hardware")));
+    add(value("machine"), "");
     return joined(parts);
 }
 
@@ -184,15 +199,32 @@ std::string outcome_text(const compare::Comparison& comparison) {
     using compare::Outcome;
     if (comparison.outcome == Outcome::kSameOrBetter) return "same or better";
     std::vector<std::string> names;
-    for (const compare::Candidate& candidate : comparison.candidates) {
-        for (const compare::BenchmarkComparison& one : candidate.benchmarks) {
+    for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
+        for (const compare::BenchmarkComparison& one : comparison.candidates[i].benchmarks) {
             compare::Candidate alone;
             alone.benchmarks = {one};
             if (outcome_of(alone, comparison.question.rule.delta) != comparison.outcome) continue;
-            names.push_back(comparison.candidates.size() == 1 ? one.name : one.name + " of " + candidate.name);
+            names.push_back(comparison.candidates.size() == 1 ? one.name : one.name + " in " + letter(i + 1));
         }
     }
     return (comparison.outcome == Outcome::kSlower ? "slower: " : "cannot tell: ") + joined(names);
+}
+
+std::string letter(std::size_t index) {
+    return std::string(1, static_cast<char>('A' + index));
+}
+
+std::vector<ComparedRow> rows_of(const compare::Comparison& comparison) {
+    std::vector<std::string> names;
+    std::vector<ComparedRow> rows;
+    for (const compare::Candidate& candidate : comparison.candidates)
+        for (const compare::BenchmarkComparison& one : candidate.benchmarks)
+            if (std::find(names.begin(), names.end(), one.name) == names.end()) names.push_back(one.name);
+    for (const std::string& name : names)
+        for (std::size_t i = 0; i < comparison.candidates.size(); ++i)
+            for (const compare::BenchmarkComparison& one : comparison.candidates[i].benchmarks)
+                if (one.name == name && !one.metrics.empty()) rows.push_back({i, &one});
+    return rows;
 }
 
 std::vector<std::string> candidate_notes(const compare::Candidate& candidate, const std::string& baseline) {

@@ -35,12 +35,23 @@ std::string remark_text(const compare::MetricComparison& metric, double delta);
 std::string share_text(double share);
 /// "context: 4096 against 8192 (short_completion)"
 std::string difference_text(const compare::SeenDifference& seen, std::size_t benchmarks);
-/// "ollama 0.32.15, llama3.2:3b Q4_K_M, context 4096"
+/// "ollama 0.32.15, llama3.2:3b Q4_K_M, context 4096, Example CPU"
 std::string identity_text(const std::map<std::string, std::string>& identity);
 /// How the samples were taken: in turn, or apart and what that leaves open.
 std::string taking_text(const compare::Candidate& candidate);
-/// Primary measures by verdict, the worst first: "SLOWER: medium_completion of b.json".
+/// Which benchmarks made the outcome: "slower: medium_completion"; of several sides with their letters.
 std::string outcome_text(const compare::Comparison& comparison);
+/// "A" for the baseline, 0; "B" for the first that is compared with it.
+std::string letter(std::size_t index);
+
+/// A benchmark of a candidate that was judged.
+struct ComparedRow {
+    std::size_t candidate = 0;
+    const compare::BenchmarkComparison* benchmark = nullptr;
+};
+/// In the order of the baseline's benchmarks, all candidates under each. `comparison` must outlive them.
+std::vector<ComparedRow> rows_of(const compare::Comparison& comparison);
+
 /// What else a reader must know of a side: benchmarks of one side only, unknown traits, notes of its files.
 std::vector<std::string> candidate_notes(const compare::Candidate& candidate, const std::string& baseline);
 
