@@ -135,18 +135,25 @@ struct Samples {
 };
 
 Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
+    Judgement out;
     if (samples.paired) {
         std::vector<double> log_ratios;
         for (std::size_t i = 0; i < samples.baseline.size(); ++i)
             log_ratios.push_back(std::log(samples.other[i] / samples.baseline[i]));
-        return stats::judge_pairs(thinned(log_ratios), limits);
+        out = stats::judge_pairs(thinned(log_ratios), limits);
+    } else {
+        out = stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
     }
-    Judgement out = stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
-    if (out.n >= kFewestEach) return out;
-    // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
-    out.interval.reset();
-    out.within.reset();
-    out.decision = stats::Decision::kUnclear;
+    const std::size_t fewest = samples.paired ? kFewestPairs : kFewestEach;
+    if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, fewest);
+    if (out.n < fewest) {
+        // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
+        out.interval.reset();
+        out.within.reset();
+        out.decision = stats::Decision::kUnclear;
+    }
+    // The smallest effect is that of a test, and without an interval there is none.
+    if (!out.interval) out.visible.reset();
     return out;
 }
 

@@ -133,7 +133,6 @@ std::string share_text(double share) {
 
 std::string remark_text(const MetricComparison& metric, double delta) {
     const stats::Judgement& judgement = metric.judgement;
-    std::string text;
     switch (judgement.decision) {
         case Decision::kFaster:
         case Decision::kSlower: return "";
@@ -144,7 +143,7 @@ std::string remark_text(const MetricComparison& metric, double delta) {
             return judgement.visible ? fmt::format("would have seen {} or more", share_text(*judgement.visible)) : "";
         case Decision::kUnclear: break;
     }
-    text = metric.because;
+    std::string text = metric.because;
     if (!metric.baseline.few.empty() && !metric.other.few.empty() && metric.baseline.n + metric.other.n > 2)
         text += fmt::format("; {} against {}", values_list(metric.baseline, metric.key),
                             values_list(metric.other, metric.key));
