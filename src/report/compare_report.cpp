@@ -50,15 +50,9 @@ std::string cut(const std::string& name, std::size_t width) {
 std::string measure_line(const MetricComparison& metric, double delta) {
     const stats::Judgement& judgement = metric.judgement;
     std::string text = fmt::format("  {:<8} {} ", verdict_word(judgement.decision), measure_title(metric.key));
-    if (judgement.decision == Decision::kSame && judgement.within) {
-        MetricComparison within = metric;
-        within.judgement.interval = judgement.within;
-        text += fmt::format("within {}: {} {} {}", share_text(delta), change_text(metric), interval_text(within),
-                            level_text(within));
-    } else {
-        text += change_text(metric);
-        if (judgement.interval) text += fmt::format(" {} {}", interval_text(metric), level_text(metric));
-    }
+    if (judgement.decision == Decision::kSame) text += fmt::format("within {}: ", share_text(delta));
+    text += change_text(metric);
+    if (judgement.interval) text += fmt::format(" {} {}", interval_text(metric), level_text(metric));
     text += "  " + amount_text(metric);
     if (judgement.interval && judgement.decision != Decision::kSame) text += ", " + p_text(metric);
     const std::string unit = measure_unit(metric.key);

@@ -24,10 +24,19 @@ double percent(double factor) {
     return 100.0 * (factor - 1.0);
 }
 
-/// No more digits than the interval supports, and one that says which way it goes.
+/// What a verdict rests on: "same" has an interval of its own.
+const std::optional<stats::Factors>& shown_interval(const MetricComparison& metric) {
+    const bool same = metric.judgement.decision == Decision::kSame && metric.judgement.within;
+    return same ? metric.judgement.within : metric.judgement.interval;
+}
+
+/// No more digits than the interval supports, and enough to see that a small change isn't none.
 int decimals(const MetricComparison& metric) {
-    const auto& interval = metric.judgement.interval ? metric.judgement.interval : metric.judgement.within;
-    return interval && interval->high - interval->low < 0.002 ? 2 : 1;
+    const auto& interval = shown_interval(metric);
+    if (!interval) return 1;
+    const bool near = std::min(std::abs(percent(interval->low)), std::abs(percent(interval->high))) < 0.05;
+    const bool small = metric.judgement.decision == Decision::kSmall;
+    return interval->high - interval->low < 0.002 || (small && near) ? 2 : 1;
 }
 
 std::string signed_text(double value, int digits) {
@@ -101,7 +110,7 @@ std::string change_text(const MetricComparison& metric) {
 }
 
 std::string interval_text(const MetricComparison& metric) {
-    const auto& interval = metric.judgement.interval;
+    const auto& interval = shown_interval(metric);
     if (!interval) return "";
     const int digits = decimals(metric);
     return fmt::format("[{}, {}]", signed_text(percent(interval->low), digits),
@@ -109,8 +118,8 @@ std::string interval_text(const MetricComparison& metric) {
 }
 
 std::string level_text(const MetricComparison& metric) {
-    if (!metric.judgement.interval) return "";
-    return fmt::format("{:.1f} %", 100.0 * metric.judgement.interval->level);
+    const auto& interval = shown_interval(metric);
+    return interval ? fmt::format("{:.1f} %", 100.0 * interval->level) : "";
 }
 
 std::string amount_text(const MetricComparison& metric) {
@@ -128,7 +137,7 @@ std::string p_text(const MetricComparison& metric) {
 }
 
 std::string share_text(double share) {
-    return fmt::format("{:.3g} %", 100.0 * share);
+    return fmt::format("{:.2g} %", 100.0 * share);
 }
 
 std::string remark_text(const MetricComparison& metric, double delta) {

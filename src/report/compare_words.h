@@ -19,7 +19,7 @@ std::string verdict_word(stats::Decision decision);
 
 /// A factor as a change, "+6.3 %"; with two decimals where the interval needs them.
 std::string change_text(const compare::MetricComparison& metric);
-/// "[+4.1, +8.4]", or empty.
+/// "[+4.1, +8.4]", or empty; of a SAME the one that is within the limit.
 std::string interval_text(const compare::MetricComparison& metric);
 /// "97.9 %", or empty.
 std::string level_text(const compare::MetricComparison& metric);
