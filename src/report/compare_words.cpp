@@ -51,6 +51,12 @@ std::string joined(const std::vector<std::string>& words) {
     return text;
 }
 
+/// A share of which two digits are known.
+std::string about_text(double share) {
+    const double value = 100.0 * share;
+    return fmt::format("{:.{}f} %", value, value < 1.0 ? 2 : value < 10.0 ? 1 : 0);
+}
+
 std::string values_list(const compare::Values& values, const std::string& key) {
     std::string text;
     for (const double value : values.few) text += (text.empty() ? "" : " ") + value_text(key, value);
@@ -137,7 +143,7 @@ std::string p_text(const MetricComparison& metric) {
 }
 
 std::string share_text(double share) {
-    return fmt::format("{:.2g} %", 100.0 * share);
+    return fmt::format("{:.4g} %", 100.0 * share);
 }
 
 std::string remark_text(const MetricComparison& metric, double delta) {
@@ -149,7 +155,7 @@ std::string remark_text(const MetricComparison& metric, double delta) {
             return (compare::within_limit(metric, delta) ? "real, and below your " : "real, but may be under your ") +
                    share_text(delta) + " limit";
         case Decision::kSame:
-            return judgement.visible ? fmt::format("would have seen {} or more", share_text(*judgement.visible)) : "";
+            return judgement.visible ? fmt::format("would have seen {} or more", about_text(*judgement.visible)) : "";
         case Decision::kUnclear: break;
     }
     std::string text = metric.because;
@@ -158,7 +164,7 @@ std::string remark_text(const MetricComparison& metric, double delta) {
                             values_list(metric.other, metric.key));
     if (judgement.visible)
         text += fmt::format("{}this test could only see {} or more", text.empty() ? "" : "; ",
-                            share_text(*judgement.visible));
+                            about_text(*judgement.visible));
     if (judgement.pairs_for_delta)
         text += fmt::format("; {} takes about {} {}", share_text(delta), *judgement.pairs_for_delta,
                             metric.paired ? "pairs" : "values on each side");
