@@ -12,10 +12,13 @@
 namespace velollm::serde {
 namespace {
 
-constexpr std::array<Importer, 2> kImporters = {import_velollm, import_llama_bench};
+constexpr std::array<Importer, 7> kImporters = {import_velollm, import_llama_bench, import_ollama_bench, import_vllm,
+                                                import_aiperf,  import_guidellm,    import_llama_benchy};
 
 constexpr const char* kForms =
-    "These are read: result files of velollm (JSON); llama-bench (JSON, JSON lines, CSV, SQL, Markdown).";
+    "These are read: result files of velollm (JSON); llama-bench (JSON, JSON lines, CSV, SQL, Markdown); Ollama's "
+    "cmd/bench\n(benchstat, CSV); vllm bench serve (--save-result); AIPerf (profile_export_aiperf.json, "
+    "profile_export.jsonl);\nGuideLLM (JSON); llama-benchy (JSON). See docs/importing.md";
 
 Error unreadable(const std::string& source, std::string_view why) {
     return {ErrorCode::kUsage, fmt::format("{}: {}", source, why), kForms};
