@@ -8,6 +8,7 @@
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/compare_args.h"
 #include "cli/detect_args.h"
 #include "cli/doctor_args.h"
 #include "cli/optimize_args.h"
@@ -15,6 +16,7 @@
 #include "cli/recommend_args.h"
 #include "cli/selftest_args.h"
 #include "cli/settings.h"
+#include "cli/share.h"
 #include "cli/version.h"
 
 namespace velollm::cli {
@@ -26,6 +28,7 @@ constexpr int kUsageExit = 2;
 struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
     CLI::App* benchmark = nullptr;
+    CLI::App* compare = nullptr;
     CLI::App* detect = nullptr;
     CLI::App* doctor = nullptr;
     CLI::App* optimize = nullptr;
@@ -33,6 +36,8 @@ struct Parser {
     CLI::App* recommend = nullptr;
     CLI::App* selftest = nullptr;
     BenchmarkArgs benchmark_args;
+    CompareArgs compare_args;
+    CompareWords compare_words;
     DetectArgs detect_args;
     DoctorArgs doctor_args;
     OptimizeArgs optimize_args;
@@ -178,17 +183,6 @@ void add_method(CLI::App& command, Parser& parser) {
     command.add_flag("--force", args.force, "Print the numbers of an invalid run too")->group(group);
 }
 
-/// "2%", "2 %" or "0.02" as 0.02.
-Result<double> read_share(const std::string& text) {
-    std::string_view number = base::trim(text);
-    const bool percent = number.ends_with('%');
-    if (percent) number = base::trim(number.substr(0, number.size() - 1));
-    const auto value = base::parse_double(number);
-    const double share = value.value_or(-1.0) / (percent ? 100.0 : 1.0);
-    if (share > 0.0 && share < 1.0) return share;
-    return Error{ErrorCode::kUsage, fmt::format("--until {} is no share", text), "Write it as --until 2%"};
-}
-
 void add_benchmark(Parser& parser) {
     CLI::App& command = *(parser.benchmark = parser.app.add_subcommand("benchmark", "Measure the speed of a model"));
     BenchmarkArgs& args = parser.benchmark_args;
@@ -229,6 +223,8 @@ void build(Parser& parser) {
     app.set_help_flag("-h,--help", "Show this help");
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
     add_benchmark(parser);
+    parser.compare = add_compare(app, parser.compare_args, parser.compare_words);
+    add_output(*parser.compare, parser, parser.compare_args.out, {"text", "json", "csv", "md"});
     parser.detect = add_detect(app, parser.detect_args);
     add_output(*parser.detect, parser, parser.detect_args.out, {"text", "json"});
     parser.doctor = add_doctor(app, parser.doctor_args);
@@ -286,7 +282,7 @@ Result<void> endpoint_fits(const TargetSpec& target) {
 Result<void> take_method(Parser& parser) {
     BenchmarkArgs& args = parser.benchmark_args;
     if (!parser.until.empty()) {
-        const auto until = read_share(parser.until);
+        const auto until = read_share("--until", parser.until);
         if (!until) return until.error();
         if (args.iterations || args.quick)
             return Error{ErrorCode::kUsage, "--until decides itself how often to repeat",
@@ -327,6 +323,10 @@ Result<void> take_backends(Parser& parser) {
 }
 
 Arguments finish(Parser& parser) {
+    if (parser.compare->parsed()) {
+        const auto read = finish_compare(parser.compare_words, parser.compare_args);
+        return read ? Arguments(parser.compare_args) : usage_error(read.error());
+    }
     if (parser.detect->parsed()) return parser.detect_args;
     if (parser.doctor->parsed()) return parser.doctor_args;
     if (parser.optimize->parsed()) return parser.optimize_args;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -39,6 +40,15 @@ struct BenchmarkArgs {
     bool force = false;  ///< print the numbers of an invalid run
     bool quick = false;
     benchmark::Protocol protocol;
+};
+
+struct CompareArgs {
+    OutputArgs out;
+    std::vector<std::string> sides;  ///< files, folders, "-"; the first is the baseline
+    double delta = 0.02;
+    std::string metric;            ///< empty: the usual one
+    std::set<std::string> varied;  ///< keys of differences that are what is compared
+    bool force = false;
 };
 
 struct DetectArgs {
@@ -115,8 +125,8 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, DetectArgs, DoctorArgs, OptimizeArgs, PredictArgs, RecommendArgs,
-                               SelfTestArgs, Printed>;
+using Arguments = std::variant<BenchmarkArgs, CompareArgs, DetectArgs, DoctorArgs, OptimizeArgs, PredictArgs,
+                               RecommendArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config
 /// folder.

@@ -3,22 +3,10 @@
 #include <fmt/core.h>
 
 #include "metrics/table.h"
+#include "report/delimited.h"
 
 namespace velollm::report {
 namespace {
-
-std::string csv_field(const std::string& text) {
-    if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
-    std::string quoted = "\"";
-    for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
-    return quoted + "\"";
-}
-
-std::string csv_row(const std::vector<std::string>& fields) {
-    std::string row;
-    for (std::size_t i = 0; i < fields.size(); ++i) row += (i == 0 ? "" : ",") + csv_field(fields[i]);
-    return row + "\r\n";
-}
 
 std::string number(double value) {
     return fmt::format("{:.4f}", value);
@@ -26,13 +14,6 @@ std::string number(double value) {
 
 std::string count(const std::optional<std::int64_t>& value) {
     return value ? fmt::format("{}", *value) : "";
-}
-
-/// Text that can't break a Markdown table.
-std::string cell(const std::string& text) {
-    std::string out;
-    for (const char c : text) out += c == '|' ? std::string("\\|") : c == '\n' ? std::string(" ") : std::string(1, c);
-    return out;
 }
 
 std::string codes(const Summary& summary) {
@@ -110,7 +91,7 @@ std::string result_markdown(const std::vector<ReportedResult>& results) {
                 if (metric.key == key) return markdown_value(result->summary, metric);
             return std::string("-");
         };
-        text += fmt::format("| {} | {} | {:.1f} | {} | {} | {} | {} {} |\n", cell(result->config.name),
+        text += fmt::format("| {} | {} | {:.1f} | {} | {} | {} | {} {} |\n", markdown_cell(result->config.name),
                             result->summary.samples.size(), result->tokens_per_second, value("ttft_ms"),
                             value("decode_tps"), value("tpot_ms"), status_of(*result), codes(result->summary));
     }

@@ -24,8 +24,9 @@ struct MeasuredMetric {
     /// Of each sample what it shares with the sample of another run that was measured in turn with this one; empty:
     /// nothing was.
     std::vector<std::string> pair_keys = {};
-    std::optional<double> centre = {};  ///< mean or median that the file states; set where there are no samples
-    std::string centre_is = {};         ///< "mean", "median"
+    std::optional<double> centre = {};  ///< what the file states; set where there are no samples
+    /// "mean", "median"; "sum" over n requests; "value" of the whole run; "p99" and the like.
+    std::string centre_is = {};
     std::optional<double> spread = {};  ///< standard deviation that it states
     std::size_t n = 0;                  ///< requests or repetitions; 0: unknown
 };
@@ -55,6 +56,10 @@ struct MeasuredFile {
 
 /// Reads a result file, whichever tool wrote it: the form is told from the text. `source` names it in messages.
 Result<MeasuredFile> read_measured(std::string_view text, const std::string& source);
+
+/// Whether more of a metric of our own files is better; nothing for a key that says nothing of it. Equal to the metric
+/// table's, which can't be reached from here; a test compares them.
+std::optional<bool> higher_is_better(std::string_view key);
 
 // ---- One form each; the first that recognises a text has it ----
 

@@ -15,7 +15,7 @@ RANKS = {
     "http": 2, "hardware": 2, "mock": 2,
     "backend": 3,
     "load": 4, "metrics": 4, "model": 4,
-    "benchmark": 5,
+    "benchmark": 5, "compare": 5,
     "optimize": 6, "report": 6,
     "cli": 8,
 }
