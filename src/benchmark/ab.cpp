@@ -85,7 +85,7 @@ stats::Judgement judge_now(const AbPlan& plan, const AbResult& result) {
         if (pair.complete()) ratios.push_back(std::log(*pair.values[1] / *pair.values[0]));
     if (ratios.empty()) return {};
     stats::Limits limits = plan.limits;
-    if (!plan.value) limits.higher_is_better = higher_is_better(plan.metric);
+    limits.higher_is_better = result.higher_is_better;
     return plan.watch ? stats::judge_anytime(ratios, limits) : stats::judge_look(ratios, limits);
 }
 
@@ -160,6 +160,7 @@ Result<AbResult> run_ab(const AbPlan& plan, const MeasureBlock& measure, Clock& 
     if (find_metric(plan.metric) == nullptr)
         return Error{ErrorCode::kUsage, "Unknown metric: " + plan.metric, "docs/metrics.md lists them."};
     AbResult result;
+    result.higher_is_better = plan.value ? plan.limits.higher_is_better : higher_is_better(plan.metric);
     base::SplitMix order(plan.seed);
     const TimePoint begin = clock.now();
     const bool pilot = plan.reload && plan.requests == 0;

@@ -64,6 +64,7 @@ struct AbResult {
     std::vector<AbPair> pairs;
     std::size_t failed_pairs = 0;  ///< of them, without a value on one side
     stats::Judgement judgement;    ///< of the deciding metric
+    bool higher_is_better = true;  ///< its direction
     std::vector<AbMetric> others;
     AbEnd end = AbEnd::kPairsOver;
     std::optional<stats::LoadLevels> levels;  ///< what the pilot said

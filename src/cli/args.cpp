@@ -8,6 +8,7 @@
 
 #include "backend/make_backend.h"
 #include "base/text.h"
+#include "cli/ab_args.h"
 #include "cli/compare_args.h"
 #include "cli/detect_args.h"
 #include "cli/doctor_args.h"
@@ -27,6 +28,7 @@ constexpr int kUsageExit = 2;
 /// The command line as it is being read, with the places its values go to.
 struct Parser {
     CLI::App app{"Measures how fast language models run on this machine.", "velollm"};
+    CLI::App* ab = nullptr;
     CLI::App* benchmark = nullptr;
     CLI::App* compare = nullptr;
     CLI::App* detect = nullptr;
@@ -35,6 +37,8 @@ struct Parser {
     CLI::App* predict = nullptr;
     CLI::App* recommend = nullptr;
     CLI::App* selftest = nullptr;
+    AbArgs ab_args;
+    AbWords ab_words;
     BenchmarkArgs benchmark_args;
     CompareArgs compare_args;
     CompareWords compare_words;
@@ -222,6 +226,8 @@ void build(Parser& parser) {
     app.get_formatter()->label("Subcommands", "Commands");
     app.set_help_flag("-h,--help", "Show this help");
     app.add_flag("--version", parser.version, "Show the version, compiler and engine");
+    parser.ab = add_ab(app, parser.ab_args, parser.ab_words);
+    add_output(*parser.ab, parser, parser.ab_args.out, {"text", "json", "md"});
     add_benchmark(parser);
     parser.compare = add_compare(app, parser.compare_args, parser.compare_words);
     add_output(*parser.compare, parser, parser.compare_args.out, {"text", "json", "csv", "md"});
@@ -323,6 +329,10 @@ Result<void> take_backends(Parser& parser) {
 }
 
 Arguments finish(Parser& parser) {
+    if (parser.ab->parsed()) {
+        const auto read = finish_ab(parser.ab_words, parser.ab_args);
+        return read ? Arguments(parser.ab_args) : usage_error(read.error());
+    }
     if (parser.compare->parsed()) {
         const auto read = finish_compare(parser.compare_words, parser.compare_args);
         return read ? Arguments(parser.compare_args) : usage_error(read.error());

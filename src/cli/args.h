@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "benchmark/ab.h"
 #include "benchmark/session.h"
 #include "system/system.h"
 
@@ -40,6 +41,25 @@ struct BenchmarkArgs {
     bool force = false;  ///< print the numbers of an invalid run
     bool quick = false;
     benchmark::Protocol protocol;
+};
+
+struct AbArgs {
+    OutputArgs out;
+    TargetSpec target;           ///< what both sides share
+    std::vector<std::string> a;  ///< settings, as backend::set_option() takes them
+    std::vector<std::string> b;
+    bool null_test = false;  ///< B is A
+    BenchmarkConfig config{.name = "ab",
+                           .model = "",
+                           .prompt = "Tell in plain words how a bicycle stays upright, and why it falls when it stops.",
+                           .max_tokens = 64,
+                           .iterations = 1,
+                           .context_depth = 0};
+    std::int64_t warm_up = 2;
+    benchmark::AbPlan plan;
+    std::optional<std::uint64_t> seed;
+    Ns quiet_check{};
+    bool json = false;
 };
 
 struct CompareArgs {
@@ -125,7 +145,7 @@ struct Printed {
     int exit_code = 0;
 };
 
-using Arguments = std::variant<BenchmarkArgs, CompareArgs, DetectArgs, DoctorArgs, OptimizeArgs, PredictArgs,
+using Arguments = std::variant<AbArgs, BenchmarkArgs, CompareArgs, DetectArgs, DoctorArgs, OptimizeArgs, PredictArgs,
                                RecommendArgs, SelfTestArgs, Printed>;
 
 /// Reads the command line. Options left open come from --config FILE, else from velollm.json in the user's config

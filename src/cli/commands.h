@@ -5,6 +5,7 @@
 namespace velollm::cli {
 
 /// Each runs one command and gives the exit code of cli.md.
+int cmd_ab(const AbArgs& args, const system::System& system);
 int cmd_benchmark(BenchmarkArgs args, const system::System& system);
 int cmd_compare(const CompareArgs& args, const system::System& system);
 int cmd_detect(const DetectArgs& args, const system::System& system);

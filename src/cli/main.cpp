@@ -26,6 +26,7 @@ int run(std::vector<std::string> words) {
     }
     cli::install_signal_handlers();
     if (const auto* compare = std::get_if<cli::CompareArgs>(&arguments)) return cli::cmd_compare(*compare, system);
+    if (const auto* ab = std::get_if<cli::AbArgs>(&arguments)) return cli::cmd_ab(*ab, system);
     if (const auto* detect = std::get_if<cli::DetectArgs>(&arguments)) return cli::cmd_detect(*detect, system);
     if (const auto* doctor = std::get_if<cli::DoctorArgs>(&arguments)) return cli::cmd_doctor(*doctor, system);
     if (const auto* optimize = std::get_if<cli::OptimizeArgs>(&arguments)) return cli::cmd_optimize(*optimize, system);

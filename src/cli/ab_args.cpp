@@ -1,0 +1,142 @@
+#include "cli/ab_args.h"
+
+#include <fmt/core.h>
+
+#include <CLI/CLI.hpp>
+#include <limits>
+
+#include "base/text.h"
+#include "cli/share.h"
+
+namespace velollm::cli {
+namespace {
+
+void add_sides(CLI::App& command, AbArgs& args) {
+    const char* group = "Sides";
+    command
+        .add_option("--a", args.a,
+                    "A setting of A, once for each: num_thread=4, num_ctx=, num_batch=, num_gpu=, flash_attn=,\n"
+                    "kv_type=, model=, backend=, url=, endpoint=, draft=; NAME=VALUE: environment of a server\n"
+                    "that is started; --flag=VALUE: of a llama-server that is started. None: as it is")
+        ->type_name("KEY=VALUE")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false)
+        ->group(group);
+    command.add_option("--b", args.b, "The same of B")
+        ->type_name("KEY=VALUE")
+        ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
+        ->allow_extra_args(false)
+        ->group(group);
+    command.add_flag("--null", args.null_test, "A against A: any difference found would be a false alarm")
+        ->group(group);
+    command
+        .add_option("-m,--model", args.target.model,
+                    "Of both; a server's model name, a GGUF file, or a name in the local Ollama store")
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("-b,--backend", args.target.backend, "Of both: ollama (default), llamacpp, openai, embedded")
+        ->type_name("NAME")
+        ->group(group);
+    command.add_option("--url,--ollama-url", args.target.url, "Address of a server that runs")
+        ->type_name("URL")
+        ->group(group);
+}
+
+void add_method(CLI::App& command, AbArgs& args, AbWords& words) {
+    const char* group = "Method";
+    const CLI::Validator count = CLI::Range(std::size_t{1}, std::size_t{1'000'000}).description("");
+    command.add_option("--metric", args.plan.metric, "The measure that decides; default decode_tps")
+        ->type_name("KEY")
+        ->group(group);
+    command.add_option("--delta", words.delta, "What counts as a difference; default 2%")
+        ->type_name("PERCENT")
+        ->group(group);
+    command.add_option("--pairs", args.plan.most_pairs, "At most so many pairs; default 30")
+        ->check(count)
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--budget", words.budget, "Stop after so long, e.g. 5m")->type_name("TIME")->group(group);
+    command.add_flag("--watch", args.plan.watch, "Look after every pair, and go on until Ctrl-C or a verdict")
+        ->group(group);
+    command
+        .add_option("--requests", args.plan.requests,
+                    "Requests of each half of a pair; default 1, and behind a load what a pilot says")
+        ->check(count)
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--prompt", args.config.prompt, "What is asked")->type_name("TEXT")->group(group);
+    command.add_option("--depth", args.config.context_depth, "Tokens of other text in front of it; default 0")
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}).description(""))
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--max-tokens", args.config.max_tokens, "Tokens to generate; default 64")
+        ->check(CLI::Range(1, 1'000'000).description(""))
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--warmup", args.warm_up, "Requests behind each load that don't count; default 2")
+        ->check(CLI::Range(0, 1000).description(""))
+        ->type_name("N")
+        ->group(group);
+    command.add_option("--quiet-check", words.quiet_seconds, "Watch the idle machine for so long before; default 3")
+        ->check(CLI::Range(0.0, 3600.0).description(""))
+        ->type_name("SECONDS")
+        ->group(group);
+    command.add_option("--timeout", words.timeout_seconds, "Give a request up after so long without a token")
+        ->check(CLI::Range(0.1, 86400.0).description(""))
+        ->type_name("SECONDS")
+        ->group(group);
+    command.add_option("--seed", args.seed, "Of the order in the pairs; default: drawn, and told")
+        ->type_name("N")
+        ->group(group);
+}
+
+}  // namespace
+
+Result<Ns> read_time(const std::string& option, const std::string& text) {
+    const std::string_view word = base::trim(text);
+    const std::size_t digits = std::min(word.find_first_not_of("0123456789."), word.size());
+    const auto number = base::parse_double(word.substr(0, digits));
+    const std::string unit(base::trim(word.substr(digits)));
+    const double factor = unit.empty() || unit == "s" ? 1.0 : unit == "m" ? 60.0 : unit == "h" ? 3600.0 : 0.0;
+    constexpr double kMost = 1e7;
+    if (number && *number > 0.0 && factor > 0.0 && *number * factor <= kMost)
+        return std::chrono::duration_cast<Ns>(std::chrono::duration<double>(*number * factor));
+    return Error{ErrorCode::kUsage, fmt::format("{} {} is no time", option, base::one_line(text, 40)),
+                 fmt::format("Write it as {} 90s, 5m or 1h", option)};
+}
+
+CLI::App* add_ab(CLI::App& app, AbArgs& args, AbWords& words) {
+    CLI::App& command = *app.add_subcommand("ab", "Measure two settings in pairs, and say whether they differ");
+    command.footer(
+        "Example: velollm ab -m llama3.2:3b --a num_thread=4 --b num_thread=2\n"
+        "Exit code: 0 B is the same or better, 10 slower, 11 cannot tell");
+    add_sides(command, args);
+    add_method(command, args, words);
+    command.add_flag("--json", args.json, "Print JSON also on a terminal")->group("Output");
+    return &command;
+}
+
+Result<void> finish_ab(const AbWords& words, AbArgs& args) {
+    if (args.null_test && !args.b.empty())
+        return Error{ErrorCode::kUsage, "--null measures A against A", "Leave --b out."};
+    if (!args.null_test && args.a.empty() && args.b.empty())
+        return Error{ErrorCode::kUsage, "Nothing says what A and B differ by",
+                     "velollm ab --a num_thread=4 --b num_thread=2, or --null for A against A"};
+    if (!words.delta.empty()) {
+        const auto delta = read_share("--delta", words.delta);
+        if (!delta) return delta.error();
+        args.plan.limits.delta = *delta;
+    }
+    if (!words.budget.empty()) {
+        const auto budget = read_time("--budget", words.budget);
+        if (!budget) return budget.error();
+        args.plan.budget = *budget;
+    }
+    if (args.config.prompt.empty())
+        return Error{ErrorCode::kUsage, "--prompt is empty", "Write what to ask the model."};
+    args.quiet_check = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(words.quiet_seconds));
+    args.target.timeout = std::chrono::duration_cast<Ns>(std::chrono::duration<double>(words.timeout_seconds));
+    return {};
+}
+
+}  // namespace velollm::cli

@@ -1,0 +1,155 @@
+#include "report/ab_report.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "report/compare_words.h"
+#include "stats/looks.h"
+
+namespace velollm::report {
+namespace {
+
+using benchmark::AbEnd;
+using benchmark::AbPair;
+using benchmark::AbPlan;
+using benchmark::AbResult;
+using stats::Decision;
+
+constexpr double kBusy = 0.10;
+
+/// In the form that `compare` has words for.
+compare::MetricComparison as_metric(const std::string& key, const AbResult& result, const stats::Judgement& judgement) {
+    compare::MetricComparison metric;
+    metric.key = key;
+    metric.paired = true;
+    metric.judgement = judgement;
+    for (std::size_t side = 0; side < 2; ++side) {
+        std::vector<double> values;
+        for (const AbPair& pair : result.pairs)
+            if (const auto value = benchmark::block_value(pair.sides[side], key)) values.push_back(*value);
+        if (values.empty()) continue;
+        std::sort(values.begin(), values.end());
+        compare::Values& out = side == 0 ? metric.baseline : metric.other;
+        out.n = values.size();
+        const std::size_t half = values.size() / 2;
+        out.centre = values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2.0;
+    }
+    return metric;
+}
+
+std::string metric_line(const compare::MetricComparison& metric, double delta) {
+    const stats::Judgement& judgement = metric.judgement;
+    std::string text = fmt::format("{:<8} {} ", verdict_word(judgement.decision), measure_title(metric.key));
+    if (judgement.decision == Decision::kSame) text += fmt::format("within {}: ", share_text(delta));
+    text += change_text(metric);
+    if (judgement.interval) text += fmt::format(" {} {}", interval_text(metric), level_text(metric));
+    text += "  " + amount_text(metric);
+    if (judgement.interval && judgement.decision != Decision::kSame) text += ", " + p_text(metric);
+    text += fmt::format("  (A {} -> B {} {})\n", value_text(metric.key, metric.baseline.centre),
+                        value_text(metric.key, metric.other.centre), measure_unit(metric.key));
+    const std::string remark = remark_text(metric, delta);
+    return remark.empty() ? text : text + fmt::format("         {}\n", remark);
+}
+
+std::string end_words(const AbPlan& plan, const AbResult& result) {
+    switch (result.end) {
+        case AbEnd::kDecided: return "";
+        case AbEnd::kPairsOver: return fmt::format("Stopped after {} pairs, as planned.", plan.most_pairs);
+        case AbEnd::kBudgetOver: return "Stopped because the time was over.";
+        case AbEnd::kStopped: return "Stopped by you: this is what had been measured.";
+        case AbEnd::kFailing: return "Stopped because pair after pair brought no value.";
+    }
+    return "";
+}
+
+std::string remarks(const AbPlan& plan, const AbResult& result, const AbContext& context) {
+    std::string text;
+    const std::string end = end_words(plan, result);
+    if (!end.empty()) text += end + "\n";
+    if (result.failed_pairs > 0)
+        text += fmt::format("{} of {} pairs brought no value on one side, and aren't counted.\n", result.failed_pairs,
+                            result.pairs.size());
+    if (result.levels && plan.requests == 0)
+        text += fmt::format(
+            "A pilot of 3 loads each: loads differ by {} beside {} within a load, so each load had {} request{}.\n",
+            share_text(std::sqrt(result.levels->between)), share_text(std::sqrt(result.levels->within)),
+            result.levels->requests, result.levels->requests == 1 ? "" : "s");
+    if (result.drift_per_pair)
+        text += fmt::format("The machine drifted: A changed by {:+.1f} % from pair to pair. Pairs take that out.\n",
+                            100.0 * *result.drift_per_pair);
+    if (context.before && context.before->busy_share.value_or(0.0) > kBusy)
+        text += fmt::format(
+            "The machine was not idle before: {:.0f} % of its processors were in use. Close other "
+            "programs for a narrower interval.\n",
+            100.0 * *context.before->busy_share);
+    if (context.common_text && *context.common_text < 1.0)
+        text += fmt::format("To one fixed question A and B answer alike for the first {:.0f} % of the text{}.\n",
+                            100.0 * *context.common_text,
+                            *context.common_text < 0.5 ? ": the settings may change answers" : "");
+    for (const std::string& note : context.notes) text += note + "\n";
+    return text;
+}
+
+}  // namespace
+
+std::string ab_opening(const AbPlan& plan, const AbContext& context) {
+    std::string text = fmt::format("A  {}\nB  {}{}\n", context.words[0], context.words[1],
+                                   context.null_test ? "  (the same: any difference found is a false alarm)" : "");
+    text += fmt::format("{}, {}; {} decides, a difference is {}\n", context.engine, context.model,
+                        measure_title(plan.metric), share_text(plan.limits.delta));
+    text += plan.watch ? "Pairs in random order, looked at after each, until you stop it with Ctrl-C\n"
+                       : fmt::format("Pairs in random order, looked at after 8, 10, 15, 20 and 30; at most {}\n",
+                                     plan.most_pairs);
+    if (plan.reload)
+        text += fmt::format("Each half of a pair: a load, {} requests that don't count, {} that do\n", context.warm_up,
+                            plan.requests > 0 ? std::to_string(plan.requests) : "5 at first");
+    return text + fmt::format("\n  pair        {:>10}  {:>10}  {:>9}\n", "A", "B", "B / A");
+}
+
+std::string ab_pair(const AbPlan& plan, const AbResult& result) {
+    const AbPair& pair = result.pairs.back();
+    const auto value = [&](std::size_t side) {
+        return pair.values[side] ? value_text(plan.metric, *pair.values[side]) : std::string("none");
+    };
+    std::string text = fmt::format("  {:>4}  {}  {:>10}  {:>10}", result.pairs.size(), pair.b_first ? "B A" : "A B",
+                                   value(0), value(1));
+    text += pair.complete() ? fmt::format("  {:>+7.1f} %\n", 100.0 * (*pair.values[1] / *pair.values[0] - 1.0)) : "\n";
+    const std::size_t good = result.pairs.size() - result.failed_pairs;
+    if (!pair.complete() || plan.watch || !stats::is_look(good)) return text;
+    const compare::MetricComparison metric = as_metric(plan.metric, result, result.judgement);
+    return text + fmt::format("        after {}: {} {} {}\n", amount_text(metric),
+                              verdict_word(result.judgement.decision), change_text(metric), interval_text(metric));
+}
+
+std::string ab_verdict(const AbPlan& plan, const AbResult& result, const AbContext& context) {
+    if (result.judgement.n == 0) return "\n" + remarks(plan, result, context) + "Nothing was measured.\n";
+    std::string text = "\n" + metric_line(as_metric(plan.metric, result, result.judgement), plan.limits.delta);
+    for (const benchmark::AbMetric& other : result.others)
+        text += metric_line(as_metric(other.key, result, other.judgement), plan.limits.delta);
+    const std::string more = remarks(plan, result, context);
+    return more.empty() ? text : text + "\n" + more;
+}
+
+std::string ab_markdown(const AbPlan& plan, const AbResult& result, const AbContext& context) {
+    std::string text = fmt::format(
+        "| | A: `{}` | B: `{}` | B / A | interval | verdict | pairs |\n"
+        "|---|---:|---:|---:|---|---|---:|\n",
+        context.words[0], context.words[1]);
+    const auto row = [&](const std::string& key, const stats::Judgement& judgement) {
+        const compare::MetricComparison metric = as_metric(key, result, judgement);
+        const std::string unit = measure_unit(key);
+        text += fmt::format("| {}{} | {} | {} | {} | {} {} | {} | {} |\n", measure_title(key),
+                            unit.empty() ? "" : ", " + unit, value_text(key, metric.baseline.centre),
+                            value_text(key, metric.other.centre), change_text(metric), interval_text(metric),
+                            level_text(metric), verdict_word(judgement.decision), judgement.n);
+    };
+    if (result.judgement.n > 0) row(plan.metric, result.judgement);
+    for (const benchmark::AbMetric& other : result.others) row(other.key, other.judgement);
+    return text + fmt::format("\nvelollm {}, {}, {}: {} pairs in random order{}, a difference is {}.\n",
+                              context.version, context.engine, context.model, result.pairs.size(),
+                              plan.reload ? ", each half with a load of its own" : "", share_text(plan.limits.delta));
+}
+
+}  // namespace velollm::report
