@@ -20,6 +20,7 @@ namespace velollm::benchmark {
 /// What one side of a pair measured in its turn: a load where its setting needs one, and the requests behind it.
 struct Block {
     std::vector<RequestRecord> requests;  ///< without the warm-up
+    Ns wall{};                            ///< of all of them together
     Ns load{};                            ///< what bringing the setting into force took, warm-up included
 };
 

@@ -53,29 +53,46 @@ double common_share(const std::string& a, const std::string& b) {
 Arms::Arms(std::vector<TargetSpec> targets, BenchmarkConfig config, std::int64_t warm_up, const system::System& system,
            const Hardware& hardware, Clock& clock, std::function<bool()> stop)
     : config_(std::move(config)),
+      warm_up_(warm_up),
+      hardware_(hardware),
       clock_(clock),
       system_(system),
       stop_(std::move(stop)),
       reloads_(need_loads(targets)),
       prepared_(targets.size(), false) {
+    for (TargetSpec& target : targets) sessions_.push_back(make_session(std::move(target)));
+}
+
+std::unique_ptr<Session> Arms::make_session(TargetSpec target) const {
     Protocol protocol;
     protocol.quiet_check = Ns{0};
     protocol.cache_check = false;
-    protocol.warm_up = warm_up;
-    for (TargetSpec& target : targets)
-        sessions_.push_back(std::make_unique<Session>(std::move(target), system, hardware, protocol, clock, stop_));
+    protocol.warm_up = warm_up_;
+    return std::make_unique<Session>(std::move(target), system_, hardware_, protocol, clock_, stop_);
+}
+
+Result<void> Arms::connect_to(Session& session) {
+    auto info = session.connect("");
+    if (!info) return info.error();
+    infos_.push_back(std::move(*info));
+    // A server that was started to be looked at would take memory and time from the others.
+    if (reloads_) return session.leave();
+    return {};
 }
 
 Result<void> Arms::connect() {
-    for (const auto& session : sessions_) {
-        auto info = session->connect("");
-        if (!info) return info.error();
-        infos_.push_back(std::move(*info));
-        // A server that was started to be looked at would take memory and time from the others.
-        if (reloads_)
-            if (const auto gone = session->leave(); !gone) return gone.error();
-    }
+    for (const auto& session : sessions_)
+        if (const auto connected = connect_to(*session); !connected) return connected;
     return {};
+}
+
+Result<std::size_t> Arms::add(TargetSpec target) {
+    leave();
+    auto session = make_session(std::move(target));
+    if (const auto connected = connect_to(*session); !connected) return connected.error();
+    sessions_.push_back(std::move(session));
+    prepared_.push_back(false);
+    return sessions_.size() - 1;
 }
 
 std::optional<HostReport> Arms::watch_idle(Ns time) {
@@ -104,12 +121,7 @@ Result<Ns> Arms::bring_in(std::size_t arm) {
     return sessions_[arm]->load_anew(config_);
 }
 
-Result<Block> Arms::measure(std::size_t arm, std::size_t requests) {
-    const auto took = bring_in(arm);
-    if (!took) return took.error();
-    Block block{.load = *took};
-    Session& session = *sessions_[arm];
-    const std::string text = session.filled_prompt(config_);
+Result<Run> Arms::run_in_turn(Session& session, const std::string& text, std::size_t requests) {
     Run run;
     for (std::size_t i = 0; i < requests; ++i) {
         if (stop_ && stop_()) return Error{ErrorCode::kInterrupted, "Stopped while measuring", ""};
@@ -120,10 +132,35 @@ Result<Block> Arms::measure(std::size_t arm, std::size_t requests) {
             return Error{ErrorCode::kInterrupted, "Stopped while measuring", ""};
         record->id = i;
         record->nonce = nonce.substr(0, nonce.find('\n'));
+        run.wall += record->done.value_or(Ns{0});
         run.requests.push_back(std::move(*record));
     }
+    return run;
+}
+
+Run Arms::run_at_once(Session& session, const std::string& text, std::size_t requests) {
+    std::vector<Prompt> prompts;
+    for (std::size_t i = 0; i < requests * static_cast<std::size_t>(in_flight_); ++i)
+        prompts.push_back(
+            {.text = session.new_nonce() + text, .max_tokens = config_.max_tokens, .seed = session.seed()});
+    system::nap(kPause);
+    return session.requests(prompts, in_flight_);
+}
+
+Result<Block> Arms::measure(std::size_t arm, std::size_t requests) {
+    const auto took = bring_in(arm);
+    if (!took) return took.error();
+    Session& session = *sessions_[arm];
+    const std::string text = session.filled_prompt(config_);
+    auto run =
+        in_flight_ > 1 ? Result<Run>(run_at_once(session, text, requests)) : run_in_turn(session, text, requests);
+    if (!run) return run.error();
+    if (run->interrupted) return Error{ErrorCode::kInterrupted, "Stopped while measuring", ""};
     if (session.lost()) return *session.lost();
-    const BenchmarkResult judged = session.conclude(config_, text, "", std::move(run));
+    Block block;
+    block.load = *took;
+    block.wall = run->wall;
+    const BenchmarkResult judged = session.conclude(config_, text, "", std::move(*run));
     for (const Finding& finding : judged.summary.findings)
         if (finding.level == Level::kInvalid || finding.code == "early_eos" || finding.code == "reloaded")
             take_note(fmt::format("{}: {}", arm == 0 ? "A" : arm == 1 ? "B" : fmt::format("{}", arm), finding.message));

@@ -27,8 +27,12 @@ public:
     Arms(std::vector<TargetSpec> targets, BenchmarkConfig config, std::int64_t warm_up, const system::System& system,
          const Hardware& hardware, Clock& clock, std::function<bool()> stop);
 
-    /// Finds the engine and the model of each. `index` of the one that failed is in the error's message.
+    /// Finds the engine and the model of each.
     Result<void> connect();
+    /// One more, found at once. Gives its number.
+    Result<std::size_t> add(TargetSpec target);
+    /// So many requests at a time, in a closed loop, and as many times more of them in a block; 1 without this.
+    void send_at_once(int in_flight) { in_flight_ = in_flight; }
     /// Watches the machine for so long before anything is loaded. Nothing when stopped.
     std::optional<HostReport> watch_idle(Ns time);
     /// A block: a load and the warm-up where settings need one, then the requests. Those that ended badly, were
@@ -47,9 +51,16 @@ public:
 
 private:
     Result<Ns> bring_in(std::size_t arm);
+    Result<Run> run_in_turn(Session& session, const std::string& text, std::size_t requests);
+    Run run_at_once(Session& session, const std::string& text, std::size_t requests);
+    std::unique_ptr<Session> make_session(TargetSpec target) const;
+    Result<void> connect_to(Session& session);
     void take_note(std::string note);
 
     BenchmarkConfig config_;
+    std::int64_t warm_up_;
+    const Hardware& hardware_;
+    int in_flight_ = 1;
     Clock& clock_;
     const system::System& system_;
     std::function<bool()> stop_;

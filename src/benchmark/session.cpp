@@ -288,6 +288,11 @@ std::optional<RequestRecord> Session::request(const Prompt& prompt) {
     return record;
 }
 
+Run Session::requests(const std::vector<Prompt>& prompts, int in_flight) {
+    return load::run_load(load::closed_loop(prompts.size(), in_flight), prompts, *backend_, clock_, target_.timeout,
+                          {.stop = stop_});
+}
+
 Result<std::string> Session::answer(const Prompt& prompt) {
     Run run = load::run_load(load::closed_loop(1, 1), {prompt}, *backend_, clock_, target_.timeout,
                              {.stop = stop_, .keep_text = true});

@@ -80,6 +80,8 @@ public:
     std::string filled_prompt(const BenchmarkConfig& config);
     /// One request outside of measure(). Nothing when stopped before it.
     std::optional<RequestRecord> request(const Prompt& prompt);
+    /// Requests of which so many are on their way at a time, in a closed loop.
+    Run requests(const std::vector<Prompt>& prompts, int in_flight);
     /// The text that comes back for a prompt.
     Result<std::string> answer(const Prompt& prompt);
     /// A nonce to put in front of a prompt.

@@ -164,9 +164,8 @@ void add(Draft& draft, Finding finding) {
     draft.plan.findings.push_back(std::move(finding));
 }
 
-Plan make_plan(const Facts& facts) {
-    Draft draft(facts);
-    Plan& plan = draft.plan;
+Plan plan_frame(const Facts& facts) {
+    Plan plan;
     plan.engine = facts.engine;
     plan.version = facts.version;
     plan.model = facts.model;
@@ -187,12 +186,22 @@ Plan make_plan(const Facts& facts) {
     plan.unseen.insert(plan.unseen.end(), facts.observed.unseen.begin(), facts.observed.unseen.end());
     if (!facts.shape)
         plan.unseen.push_back(fmt::format("the shape of {}: no rule about memory was applied", facts.model));
+    return plan;
+}
+
+Plan finish_plan(Draft& draft) {
+    draft.plan.id = fingerprint(draft.plan);
+    return std::move(draft.plan);
+}
+
+Plan make_plan(const Facts& facts) {
+    Draft draft(facts);
+    draft.plan = plan_frame(facts);
     for (const auto rule :
          {rule_threads, rule_parallel, rule_context, rule_cache_type, rule_experts, rule_batch, rule_attention,
           rule_gpu_unused, rule_reloads, rule_keep_alive, rule_dead_names, rule_speculation})
         rule(draft);
-    plan.id = fingerprint(plan);
-    return std::move(plan);
+    return finish_plan(draft);
 }
 
 }  // namespace velollm::optimize

@@ -24,6 +24,11 @@ struct Draft {
 std::optional<Change> change_of(const Draft& draft, std::string_view setting, std::string value,
                                 const std::vector<std::string>& channels);
 
+/// A plan without findings: what it is made from.
+Plan plan_frame(const Facts& facts);
+/// The draft's plan with its id.
+Plan finish_plan(Draft& draft);
+
 /// Adds the finding with words for verifying and undoing its changes, and takes the changes over into the settings.
 void add(Draft& draft, Finding finding);
 
@@ -46,6 +51,11 @@ std::int64_t needed_bytes(const Facts& facts, const model::MemoryQuestion& quest
 
 /// The largest value of num_ctx, a multiple of 1024, that fits with the rest as asked; 0: none does.
 std::int64_t most_context(const Facts& facts, const model::MemoryQuestion& question, const Place& place);
+
+/// Threads that the engine computes with: chosen by somebody, else what it takes by itself; and how many can run at
+/// once.
+int threads_in_force(const Facts& facts);
+int threads_budget(const Facts& facts);
 
 // ---- The rules, in the order in which they are asked ----
 void rule_threads(Draft& draft);      ///< R1

@@ -66,13 +66,21 @@ std::vector<std::string> channels_of(const Facts& facts) {
 
 }  // namespace
 
+int threads_in_force(const Facts& facts) {
+    if (is_chosen(facts.settings, "threads")) return static_cast<int>(number_of(facts.settings, "threads").value_or(0));
+    return facts.engine == "embedded" ? facts.threads.count : automatic_threads(facts).threads;
+}
+
+int threads_budget(const Facts& facts) {
+    return budget_of(facts).threads;
+}
+
 void rule_threads(Draft& draft) {
     const Facts& facts = draft.facts;
     if (facts.engine == "embedded" || facts.threads.count < 1 || !processor_computes(facts, draft.settings)) return;
     const Automatic automatic = automatic_threads(facts);
     const bool chosen = is_chosen(draft.settings, "threads");
-    const auto current =
-        static_cast<int>(chosen ? number_of(draft.settings, "threads").value_or(0) : automatic.threads);
+    const int current = threads_in_force(facts);
     const Budget budget = budget_of(facts);
     if (current == budget.threads || current < 1) return;
     Finding finding{.rule = "R1",

@@ -51,7 +51,8 @@ void write_side(JsonWriter& json, const benchmark::Block& block, const std::opti
     json.field("load_ms", to_ms(block.load), 3);
     json.key("requests").begin_array();
     for (const RequestRecord& record : block.requests) {
-        const benchmark::Block one{{record}, Ns{0}};
+        benchmark::Block one;
+        one.requests = {record};
         json.begin_object();
         for (const char* key : {"decode_tps", "ttft_ms", "prefill_tps", "e2e_ms"})
             if (const auto measured = benchmark::block_value(one, key)) json.field(key, *measured, kDecimals);

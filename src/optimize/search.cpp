@@ -1,0 +1,236 @@
+#include "optimize/search.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/split_mix.h"
+#include "stats/looks.h"
+#include "stats/power.h"
+
+namespace velollm::optimize {
+namespace {
+
+constexpr std::size_t kNoisePairs = 4;
+constexpr std::size_t kAblationPairs = 10;
+constexpr double kRaceShare = 0.45;      // of the time; the rest is for leaving out and confirming
+constexpr std::size_t kLeastBlocks = 3;  // of each setting in a race
+constexpr double kWorse = 1.05;
+
+class Search {
+public:
+    Search(const SearchPlan& plan, const MeasureChoice& measure, Clock& clock, const std::function<bool()>& stop,
+           const OnProgress& progress)
+        : plan_(plan), measure_(measure), clock_(clock), stop_(stop), progress_(progress), seed_(plan.seed) {}
+
+    Result<SearchResult> run() {
+        begin_ = clock_.now();
+        if (const auto known = measure_noise(); !known) return known.error();
+        for (const Stage& stage : plan_.stages) {
+            if (stopped()) return give_up();
+            run_stage(stage);
+        }
+        if (stopped()) return give_up();
+        if (result_.best.size() > 1)
+            if (const auto left = leave_out(); !left) return left.error();
+        if (stopped()) return give_up();
+        if (result_.best.empty()) {
+            say("No setting that was tried is better than what is in force.");
+            return std::move(result_);
+        }
+        if (const auto done = confirm_best(); !done) return done.error();
+        return std::move(result_);
+    }
+
+private:
+    bool stopped() const { return stop_ && stop_(); }
+    void say(const std::string& text) const {
+        if (progress_) progress_(text);
+    }
+    std::uint64_t next_seed() { return base::split_mix(seed_ += base::kSplitMixStep); }
+
+    SearchResult give_up() {
+        result_.end = SearchEnd::kStopped;
+        return std::move(result_);
+    }
+
+    Result<benchmark::Block> block(const Choice& choice, std::size_t requests) {
+        auto measured = measure_(choice, requests);
+        if (measured) ++result_.blocks;
+        return measured;
+    }
+
+    /// A against A: what two blocks of the same settings differ by, and what a block takes.
+    Result<void> measure_noise() {
+        const TimePoint begin = clock_.now();
+        const auto same = confirm([this](std::size_t, std::size_t requests) { return block({}, requests); },
+                                  {.cost = plan_.cost,
+                                   .delta = plan_.delta,
+                                   .reload = plan_.reload,
+                                   .requests = plan_.requests,
+                                   .most_pairs = kNoisePairs,
+                                   .seed = next_seed()},
+                                  clock_, stop_, {});
+        if (!same) return same.error();
+        std::vector<double> ratios;
+        for (const benchmark::AbPair& pair : same->measured.pairs)
+            if (pair.complete()) ratios.push_back(std::log(*pair.values[1] / *pair.values[0]));
+        if (ratios.size() < 2)
+            return Error{ErrorCode::kNoValidResult, "The settings as they are brought no speed to compare with",
+                         "See  velollm benchmark"};
+        result_.noise = stats::deviation(ratios);
+        result_.block = (clock_.now() - begin) / static_cast<std::int64_t>(2 * same->measured.pairs.size());
+        // Of 30 pairs with this spread: t_(0.975, 29) + t_(0.80, 29) = 2.90.
+        result_.visible = std::expm1(2.90 * result_.noise / std::sqrt(30.0));
+        say(fmt::format(
+            "Equal settings differ by {:.1f} % from block to block (a block takes {:.1f} s); the confirmation "
+            "can see a gain of {:.1f} %.",
+            100.0 * result_.noise, to_seconds(result_.block), 100.0 * result_.visible));
+        return {};
+    }
+
+    std::size_t runs_of_stage(std::size_t runners) const {
+        const double seconds = kRaceShare * to_seconds(plan_.budget) / static_cast<double>(plan_.stages.size());
+        const double runs = seconds / std::max(1e-3, to_seconds(result_.block));
+        return std::max(kLeastBlocks * runners, static_cast<std::size_t>(std::min(runs, 130.0)));
+    }
+
+    void run_stage(const Stage& stage) {
+        StageResult done{.stage = stage, .values = {""}, .race = {}, .taken = ""};
+        done.values.insert(done.values.end(), stage.values.begin(), stage.values.end());
+        const auto with = [&](std::size_t runner) {
+            Choice choice = result_.best;
+            if (runner > 0) choice[stage.setting] = done.values[runner];
+            return choice;
+        };
+        const RaceRules rules{.most_runs = runs_of_stage(done.values.size()), .seed = next_seed()};
+        say(fmt::format("{} {}: as it is and {} other value{}, at most {} blocks", stage.id, stage.setting,
+                        stage.values.size(), stage.values.size() == 1 ? "" : "s", rules.most_runs));
+        done.race = race(
+            done.values.size(),
+            [&](std::size_t runner) -> Result<double> {
+                if (stopped()) return Error{ErrorCode::kInterrupted, "Stopped", ""};
+                const auto measured = block(with(runner), plan_.requests);
+                if (!measured) return measured.error();
+                const auto cost = plan_.cost(*measured);
+                if (!cost) return Error{ErrorCode::kFailed, "it brought no value", ""};
+                return *cost;
+            },
+            rules);
+        take_winner(done);
+        result_.stages.push_back(std::move(done));
+    }
+
+    /// A change must earn its place: without half of delta ahead, what was stays.
+    void take_winner(StageResult& done) {
+        for (std::size_t i = 1; i < done.values.size(); ++i)
+            if (const std::string& why = done.race.runners[i].failed; !why.empty())
+                say(fmt::format("    {}={}: out, {}", done.stage.setting, done.values[i], why));
+        if (done.race.ranking.empty() || done.race.ranking.front() == 0) {
+            say(fmt::format("    {} stays as it is", done.stage.setting));
+            return;
+        }
+        const std::size_t winner = done.race.ranking.front();
+        const double ahead = done.race.runners[0].failed.empty() ? done.race.runners[0].behind : plan_.delta;
+        if (ahead < std::log1p(plan_.delta / 2.0)) {
+            say(fmt::format("    {} stays as it is: no value was ahead", done.stage.setting));
+            return;
+        }
+        done.taken = done.values[winner];
+        done.gain = std::expm1(ahead);
+        result_.best[done.stage.setting] = done.taken;
+        say(fmt::format("    {}={} is ahead", done.stage.setting, done.taken));
+    }
+
+    ConfirmPlan confirm_plan(std::size_t pairs) {
+        const Ns left = plan_.budget - (clock_.now() - begin_);
+        // The first look is after 8 pairs: below that time nothing could be said at all.
+        const Ns least = 2 * 9 * result_.block;
+        return {.cost = plan_.cost,
+                .delta = plan_.delta,
+                .reload = plan_.reload,
+                .requests = plan_.requests,
+                .most_pairs = pairs,
+                .budget = std::max(left, least),
+                .seed = next_seed()};
+    }
+
+    /// Each change that nobody misses is taken out: fewer changes are fewer superstitions.
+    Result<void> leave_out() {
+        const Choice all = result_.best;
+        for (const auto& [setting, value] : all) {
+            if (stopped()) return {};
+            Choice without = result_.best;
+            without.erase(setting);
+            say(fmt::format("Without {}={}: is it missed?", setting, value));
+            const auto missed =
+                confirm([&](std::size_t side,
+                            std::size_t requests) { return block(side == 0 ? without : result_.best, requests); },
+                        confirm_plan(kAblationPairs), clock_, stop_, {});
+            if (!missed) {
+                if (missed.error().code == ErrorCode::kInterrupted) return {};
+                return missed.error();
+            }
+            if (missed->measured.judgement.factor * (1.0 + plan_.delta) <= 1.0) continue;
+            result_.best = std::move(without);
+            for (StageResult& stage : result_.stages) stage.dropped = stage.dropped || stage.stage.setting == setting;
+            say("    no: it is left out");
+        }
+        return {};
+    }
+
+    Result<void> confirm_best() {
+        say("Confirming against what was, on fresh requests ...");
+        auto confirmed =
+            confirm([&](std::size_t side,
+                        std::size_t requests) { return block(side == 0 ? Choice{} : result_.best, requests); },
+                    confirm_plan(30), clock_, stop_,
+                    [&](const benchmark::AbResult& now) {
+                        say(fmt::format("    pair {}: {:+.1f} %", now.pairs.size(),
+                                        100.0 * (1.0 / now.judgement.factor - 1.0)));
+                    });
+        if (!confirmed) {
+            if (confirmed.error().code != ErrorCode::kInterrupted) return confirmed.error();
+            result_.end = SearchEnd::kStopped;
+            return {};
+        }
+        const bool cut = confirmed->measured.end == benchmark::AbEnd::kStopped;
+        result_.end = confirmed->improved ? SearchEnd::kImproved
+                      : cut               ? SearchEnd::kStopped
+                                          : SearchEnd::kNoImprovement;
+        if (confirmed->improved) judge_others(*confirmed);
+        result_.confirmed = std::move(*confirmed);
+        return {};
+    }
+
+    void judge_others(const Confirmation& confirmed) {
+        for (const benchmark::AbMetric& other : confirmed.measured.others) {
+            const stats::Judgement& judged = other.judgement;
+            const bool higher = other.key.ends_with("_tps");
+            const double loss = higher ? 1.0 / judged.factor : judged.factor;
+            const bool real = judged.decision == stats::Decision::kSlower || judged.decision == stats::Decision::kSmall;
+            if (!real || loss <= kWorse) continue;
+            result_.end = SearchEnd::kTradeoff;
+            result_.worse = fmt::format("{} is worse by {:.0f} %", other.key, 100.0 * (loss - 1.0));
+        }
+    }
+
+    const SearchPlan& plan_;
+    const MeasureChoice& measure_;
+    Clock& clock_;
+    const std::function<bool()>& stop_;
+    const OnProgress& progress_;
+    std::uint64_t seed_;
+    TimePoint begin_;
+    SearchResult result_;
+};
+
+}  // namespace
+
+Result<SearchResult> search(const SearchPlan& plan, const MeasureChoice& measure, Clock& clock,
+                            const std::function<bool()>& stop, const OnProgress& progress) {
+    return Search(plan, measure, clock, stop, progress).run();
+}
+
+}  // namespace velollm::optimize

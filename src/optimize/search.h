@@ -1,0 +1,83 @@
+#pragma once
+
+#include <velollm/result.h>
+#include <velollm/time.h>
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "benchmark/ab.h"
+#include "optimize/confirm.h"
+#include "optimize/race.h"
+
+namespace velollm::optimize {
+
+/// Settings and their values; what isn't in it is as it was.
+using Choice = std::map<std::string, std::string>;
+
+/// One setting, and the values that are tried for it beside the one that it has.
+struct Stage {
+    std::string id;  ///< S1 .. S7
+    std::string setting;
+    std::vector<std::string> values;
+};
+
+struct SearchPlan {
+    std::vector<Stage> stages;
+    /// What a block costs, less is better.
+    std::function<std::optional<double>(const benchmark::Block&)> cost;
+    double delta = 0.02;       ///< least gain worth a change
+    std::size_t requests = 2;  ///< of a block
+    bool reload = true;        ///< a block begins with a load
+    Ns budget = std::chrono::minutes(20);
+    std::uint64_t seed = 0;
+};
+
+/// Measures a block of so many requests with these settings.
+using MeasureChoice = std::function<Result<benchmark::Block>(const Choice&, std::size_t requests)>;
+
+/// What a stage came to.
+struct StageResult {
+    Stage stage;
+    std::vector<std::string> values;  ///< all that ran: "" is as it was before the stage
+    RaceResult race;
+    std::string taken;  ///< "": nothing was changed
+    double gain = 0.0;  ///< of the taken value against the one before, as the race saw it: the winner's luck is in it
+    bool dropped = false;  ///< taken, and found to bring nothing when it was left out again
+};
+
+enum class SearchEnd {
+    kImproved,       ///< the confirmation says so
+    kNoImprovement,  ///< nothing was better, or not measurably so
+    kTradeoff,       ///< better, and another measure is worse by more than 5 %
+    kStopped,        ///< by the user: `best` is what had won so far, and nothing confirms it
+};
+
+struct SearchResult {
+    SearchEnd end = SearchEnd::kNoImprovement;
+    Choice best;  ///< empty: as it was
+    std::vector<StageResult> stages;
+    /// Spread of the ratio of two blocks with the same settings, and how small a gain the confirmation can see.
+    double noise = 0.0;
+    double visible = 0.0;
+    Ns block{};  ///< what a block takes
+    std::optional<Confirmation> confirmed;
+    std::string worse;  ///< the measure of kTradeoff, in words
+    std::size_t blocks = 0;
+};
+
+/// Told of what goes on: a line for people.
+using OnProgress = std::function<void(const std::string&)>;
+
+/// Searches stage by stage, each with a race in blocks that all share, takes a winner only where it is ahead by delta /
+/// 2, leaves each change out once to see whether it is missed, and confirms what is left against what was, in pairs on
+/// fresh requests. Only the confirmation's gain is published. An error is one of the settings as they were: those of
+/// others are outcomes of the race.
+Result<SearchResult> search(const SearchPlan& plan, const MeasureChoice& measure, Clock& clock,
+                            const std::function<bool()>& stop, const OnProgress& progress);
+
+}  // namespace velollm::optimize

@@ -1,0 +1,245 @@
+#include "optimize/tune.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "optimize/registry.h"
+#include "optimize/rules.h"
+
+namespace velollm::optimize {
+namespace {
+
+/// Keeps what is said of stages together while they are made.
+class StageMaker {
+public:
+    StageMaker(const Facts& facts, bool environment) : facts_(facts), environment_(environment) {}
+
+    void skip(std::string name, std::string why) { plan_.skipped.emplace_back(std::move(name), std::move(why)); }
+
+    /// The stage with those of the values that the setting hasn't now; skipped where the engine has no such setting.
+    void add(const std::string& id, const std::string& name, const std::string& setting,
+             const std::vector<std::string>& values) {
+        const std::string title = id + " " + name;
+        if (!can_be_set(setting)) {
+            skip(title, "this engine, or its version, has no setting that can be changed from here");
+            return;
+        }
+        Stage stage{id, setting, {}};
+        const std::string now = text_of(facts_.settings, setting);
+        std::set<std::string> seen{now};
+        for (const std::string& value : values)
+            if (seen.insert(value).second) stage.values.push_back(value);
+        if (stage.values.empty())
+            skip(title, "there is no other value worth trying");
+        else
+            plan_.stages.push_back(std::move(stage));
+    }
+
+    StagePlan take() { return std::move(plan_); }
+
+private:
+    bool can_be_set(const std::string& setting) const {
+        for (const char* channel : {"request", "flag", "environment"}) {
+            if (std::string_view(channel) == "environment" && !environment_) continue;
+            if (knob_for(facts_.engine, facts_.version, channel, setting) != nullptr) return true;
+        }
+        return false;
+    }
+
+    const Facts& facts_;
+    bool environment_;
+    StagePlan plan_;
+};
+
+void add_threads(const Facts& facts, StageMaker& maker) {
+    if (!processor_computes(facts, facts.settings)) {
+        maker.skip("S2 threads", "the model is on the GPU, whose speed they don't change");
+        return;
+    }
+    const int now = threads_in_force(facts);
+    std::vector<std::string> values;
+    for (const int threads : {threads_budget(facts), threads_budget(facts) - 1, threads_budget(facts) / 2,
+                              facts.hardware.cpu.physical_cores})
+        if (threads >= 1 && threads != now) values.push_back(std::to_string(threads));
+    maker.add("S2", "threads", "threads", values);
+}
+
+/// Batches whose compute buffer fits beside the rest.
+void add_batches(const Facts& facts, StageMaker& maker) {
+    std::vector<std::string> values;
+    const Place place = place_of(facts, facts.settings);
+    for (const char* batch : {"512", "1024", "2048", "4096"}) {
+        Settings settings = facts.settings;
+        settings["num_batch"] = {batch, "tried", true};
+        const auto question = question_of(facts, settings, place);
+        if (question && place.limit_bytes > 0 && needed_bytes(facts, *question, place) > place.limit_bytes) continue;
+        values.emplace_back(batch);
+    }
+    maker.add("S3", "batch of the prompt", "num_batch", values);
+}
+
+std::string effect_text(const stats::Factors& factors) {
+    return fmt::format("{:+.1f} .. {:+.1f} %", 100.0 * (1.0 / factors.high - 1.0), 100.0 * (1.0 / factors.low - 1.0));
+}
+
+std::vector<std::string> evidence_of(const SearchResult& result, const StageResult& stage) {
+    std::vector<std::string> lines;
+    lines.push_back(fmt::format("{} values ran in {} blocks that all shared; this one came out ahead",
+                                stage.values.size(), stage.race.runs));
+    if (result.confirmed && result.confirmed->measured.judgement.interval) {
+        const stats::Judgement& judged = result.confirmed->measured.judgement;
+        lines.push_back(
+            fmt::format("confirmed with all changes together on fresh requests: {:+.1f} % ({}), {} pairs, p = "
+                        "{:.3g}",
+                        100.0 * (1.0 / judged.factor - 1.0), effect_text(*judged.interval), judged.n, judged.p));
+    }
+    return lines;
+}
+
+std::vector<Effect> effects_of(const SearchResult& result) {
+    std::vector<Effect> effects;
+    if (!result.confirmed) return effects;
+    const benchmark::AbResult& measured = result.confirmed->measured;
+    if (const auto& range = measured.judgement.interval)
+        effects.push_back({"turn", 1.0 / range->high, 1.0 / range->low});
+    for (const benchmark::AbMetric& other : measured.others) {
+        const auto& range = other.judgement.interval;
+        if (other.key == "decode_tps" && range) effects.push_back({"decode", range->low, range->high});
+    }
+    return effects;
+}
+
+}  // namespace
+
+std::optional<TuneBudget> parse_budget(std::string_view name) {
+    if (name == "quick") return TuneBudget{"quick", std::chrono::minutes(5), false};
+    if (name == "normal") return TuneBudget{"normal", std::chrono::minutes(20), false};
+    if (name == "thorough") return TuneBudget{"thorough", std::chrono::minutes(60), true};
+    return std::nullopt;
+}
+
+StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environment) {
+    StageMaker maker(facts, environment);
+    const bool gpu = std::any_of(facts.hardware.gpus.begin(), facts.hardware.gpus.end(),
+                                 [](const Gpu& one) { return !one.integrated; });
+    if (!gpu)
+        maker.skip("S1 placement", "no GPU is here");
+    else if (!processor_computes(facts, facts.settings))
+        maker.skip("S1 placement", "the model is on the GPU as a whole");
+    else
+        maker.add("S1", "memory left free on the GPU, MiB", "fit_target", {"512", "256"});
+    add_threads(facts, maker);
+    add_batches(facts, maker);
+    if (budget.all_stages)
+        maker.add("S4", "flash attention", "flash_attention", {facts.engine == "ollama" ? "0" : "off"});
+    else
+        maker.skip("S4 flash attention", "leaving it to the engine is best nearly always; --budget thorough tries it");
+    if (facts.limits.allow_lossy)
+        maker.add("S5", "type of the cache", facts.engine == "llama-server" ? "kv_type_k" : "kv_type", {"q8_0"});
+    else
+        maker.skip("S5 type of the cache", "it may change answers; --allow-lossy tries it");
+    maker.add("S6", "speculation", "spec_type", {"ngram-mod", "ngram-simple"});
+    if (facts.profile == Profile::kBatch)
+        maker.add("S7", "parallel requests", "parallel", {"2", "4", "8"});
+    else
+        maker.skip("S7 parallel requests", "they are for --profile batch");
+    return maker.take();
+}
+
+std::vector<std::string> words_of(const Facts& facts, const Choice& choice) {
+    std::vector<std::string> words;
+    for (const auto& [setting, value] : choice) {
+        if (facts.engine == "llama-server") {
+            const Knob* flag = knob_for(facts.engine, facts.version, "flag", setting);
+            if (flag != nullptr) words.push_back(fmt::format("{}={}", flag->name, value));
+            // What is computed at once can't be more than what is taken in at once.
+            if (setting == "num_batch") words.push_back(fmt::format("--batch-size={}", value));
+            if (setting == "threads") words.push_back(fmt::format("--threads-batch={}", value));
+            if (setting == "kv_type_k") words.push_back(fmt::format("--cache-type-v={}", value));
+            continue;
+        }
+        const Knob* option = knob_for(facts.engine, facts.version, "request", setting);
+        const Knob* variable = knob_for(facts.engine, facts.version, "environment", setting);
+        if (option != nullptr)
+            words.push_back(
+                fmt::format("{}={}", option->name == "flash_attention" ? "flash_attn" : option->name, value));
+        else if (variable != nullptr)
+            words.push_back(fmt::format("{}={}", variable->name, value));
+    }
+    return words;
+}
+
+std::vector<std::string> flags_to_copy(const std::vector<std::string>& words) {
+    static const std::set<std::string_view> kOurs = {"-m",         "--model",        "--host",         "--port",
+                                                     "--api-key",  "--api-key-file", "--alias",        "-a",
+                                                     "--log-file", "--ssl-key-file", "--ssl-cert-file"};
+    std::vector<std::string> out;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        const std::string_view name = std::string_view(words[i]).substr(0, words[i].find('='));
+        if (!kOurs.contains(name)) {
+            out.push_back(words[i]);
+        } else if (name.size() == words[i].size()) {
+            ++i;  // its value
+        }
+    }
+    return out;
+}
+
+Turn turn_of(Profile profile) {
+    switch (profile) {
+        case Profile::kChat: return {1024, 256};
+        case Profile::kAgent: return {16384 * 0.2, 512};  // four fifths of the prompt are cached (optimize.md 5.1)
+        case Profile::kRag: return {8192, 128};
+        case Profile::kBatch: break;
+    }
+    return {512, 256};
+}
+
+std::function<std::optional<double>(const benchmark::Block&)> cost_of(Profile profile) {
+    if (profile != Profile::kBatch)
+        return [turn = turn_of(profile)](const benchmark::Block& block) { return turn_seconds(block, turn); };
+    return [](const benchmark::Block& block) -> std::optional<double> {
+        double tokens = 0.0;
+        for (const RequestRecord& record : block.requests)
+            tokens += static_cast<double>(record.server.output_tokens.value_or(0));
+        if (tokens <= 0.0 || block.wall <= Ns{0}) return std::nullopt;
+        return to_seconds(block.wall) / tokens;
+    };
+}
+
+Plan tuned_plan(const Facts& facts, const SearchResult& result) {
+    Draft draft(facts);
+    draft.plan = plan_frame(facts);
+    if (result.end != SearchEnd::kImproved && result.end != SearchEnd::kTradeoff) return finish_plan(draft);
+    for (const StageResult& stage : result.stages) {
+        const auto chosen = result.best.find(stage.stage.setting);
+        if (chosen == result.best.end()) continue;
+        const std::vector<std::string> channels =
+            facts.engine == "ollama" && facts.observed.modelfile.contains("num_thread") &&
+                    stage.stage.setting == "threads"
+                ? std::vector<std::string>{"modelfile"}
+                : std::vector<std::string>{"flag", "environment", "modelfile", "request"};
+        const auto change = change_of(draft, stage.stage.setting, chosen->second, channels);
+        if (!change) continue;
+        const std::string now = change->old_value.empty() ? "what the engine takes by itself" : change->old_value;
+        const Knob* knob = find_knob(facts.engine, facts.version, change->channel, change->knob);
+        Finding finding{
+            .rule = stage.stage.id,
+            .title = fmt::format("{} {} instead of {}, by measurement", stage.stage.setting, chosen->second, now),
+            .evidence = evidence_of(result, stage),
+            .changes = {*change},
+            .advice = {},
+            .effects = draft.plan.findings.empty() ? effects_of(result) : std::vector<Effect>{},
+            .confidence = Confidence::kHigh,
+            .lossless = knob == nullptr || knob->lossless,
+            .verify = {},
+            .undo = {}};
+        add(draft, std::move(finding));
+    }
+    return finish_plan(draft);
+}
+
+}  // namespace velollm::optimize

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "optimize/plan.h"
+#include "optimize/search.h"
+
+namespace velollm::optimize {
+
+/// How thorough a search is.
+struct TuneBudget {
+    std::string name = "normal";  ///< quick, normal, thorough
+    Ns time = std::chrono::minutes(20);
+    bool all_stages = false;  ///< also those that rarely help
+};
+std::optional<TuneBudget> parse_budget(std::string_view name);
+
+/// What is tried on this machine, and what isn't, with the reason.
+struct StagePlan {
+    std::vector<Stage> stages;
+    std::vector<std::pair<std::string, std::string>> skipped;  ///< "S1 placement", "no GPU is here"
+};
+
+/// Stages S1 to S7: only settings that the engine's version reads and that can act on this machine, only values that
+/// fit its memory, and lossy ones only where the user allows them. `environment`: variables of the server can be set,
+/// since one of our own is started.
+StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environment);
+
+/// The words by which backend::set_option() brings a choice into force.
+std::vector<std::string> words_of(const Facts& facts, const Choice& choice);
+
+/// Of the command line of a llama-server that runs, what one of our own must have to be its like: no model, no address,
+/// no key.
+std::vector<std::string> flags_to_copy(const std::vector<std::string>& words);
+
+/// Tokens of a turn of the profile, new ones in the prompt and the answer.
+Turn turn_of(Profile profile);
+
+/// What a block costs for the profile: seconds of a turn; for batch, seconds of the machine for each token.
+std::function<std::optional<double>(const benchmark::Block&)> cost_of(Profile profile);
+
+/// The plan that a search ends in: its changes with what was measured, or none.
+Plan tuned_plan(const Facts& facts, const SearchResult& result);
+
+}  // namespace velollm::optimize
