@@ -83,6 +83,18 @@ TEST(CompareVerdict, EqualOnesAreTheSameAndNoisyOnesUnclear) {
     EXPECT_GT(*noisy.judgement.pairs_for_delta, 100U);
 }
 
+TEST(CompareVerdict, OneDisturbedRequestHidesNothingFromRanks) {
+    std::vector<double> disturbed;
+    for (int i = 0; i < 30; ++i) disturbed.push_back(100.0 + 0.1 * (i % 7));
+    disturbed[12] = 10.0;
+    const MetricComparison one = primary_of(disturbed, std::vector<double>(30, 100.3), false);
+    EXPECT_EQ(one.judgement.decision, Decision::kSame);
+    ASSERT_TRUE(one.judgement.visible);
+    EXPECT_LT(*one.judgement.visible, 0.005);
+    ASSERT_TRUE(one.judgement.pairs_for_delta);
+    EXPECT_EQ(*one.judgement.pairs_for_delta, 4U);  // fewer have no interval
+}
+
 TEST(CompareVerdict, SamplesTakenApartGoByRanks) {
     const MetricComparison one = primary_of({100, 101, 102, 103}, {110, 111, 112, 113}, false);
     EXPECT_FALSE(one.paired);
