@@ -164,6 +164,7 @@ Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
         // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
         out.interval.reset();
         out.within.reset();
+        out.pairs_for_delta.reset();
         out.decision = stats::Decision::kUnclear;
     }
     // The smallest effect is that of a test, and without an interval there is none.
@@ -254,12 +255,21 @@ std::vector<std::string> common_keys(const Match& match) {
     return keys;
 }
 
-std::string choose_primary(const std::vector<std::string>& keys, const Rule& rule) {
+std::string choose_primary(const std::vector<std::string>& keys, const Match& match, const Rule& rule) {
     const auto there = [&](std::string_view key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
     if (!rule.metric.empty()) return there(rule.metric) ? rule.metric : "";
     for (const std::string_view key : kPrimary)
         if (there(key)) return std::string(key);
-    return keys.empty() ? "" : keys.front();
+    // Of keys that only another tool knows: samples tell more than a mean, and a mean more than a percentile.
+    const auto worth = [&](const std::string& key) {
+        const auto a = find(*match.baseline, key);
+        const auto b = find(*match.other, key);
+        if (!a->samples.empty() && !b->samples.empty()) return 2;
+        return a->centre_is.starts_with('p') || b->centre_is.starts_with('p') ? 0 : 1;
+    };
+    const auto best = std::max_element(keys.begin(), keys.end(),
+                                       [&](const std::string& a, const std::string& b) { return worth(a) < worth(b); });
+    return best == keys.end() ? "" : *best;
 }
 
 }  // namespace
@@ -277,7 +287,7 @@ Judged judge(const Match& match, const Rule& rule) {
             keys.push_back(key);
         }
     }
-    const std::string primary = choose_primary(keys, rule);
+    const std::string primary = choose_primary(keys, match, rule);
     if (primary.empty()) return out;
     std::vector<Prepared> others;
     for (const std::string& key : keys) {

@@ -116,6 +116,7 @@ TEST(CompareVerdict, TooFewHaveNoIntervalAndNoVerdict) {
         EXPECT_FALSE(one.judgement.interval);
         EXPECT_EQ(one.baseline.few, a);
         EXPECT_EQ(one.because, "too few values: an interval takes 4 on each side");
+        EXPECT_FALSE(one.judgement.pairs_for_delta);
     }
     const MetricComparison one = primary_of({100}, {150}, false);
     EXPECT_EQ(one.because, "one value each: nothing is known of the spread");
@@ -283,6 +284,24 @@ TEST(CompareMetrics, WhatSaysTheSameIsJudgedOnce) {
     EXPECT_NE(unknown.error().message.find("no values of joy on both sides"), std::string::npos);
 }
 
+TEST(CompareMetrics, OfUnknownOnesSamplesDecideBeforeMeansAndMeansBeforePercentiles) {
+    const auto summary = [](const char* key, const char* what) {
+        serde::MeasuredMetric out = metric(key, {}, false, false);
+        out.centre = 5.0;
+        out.centre_is = what;
+        return out;
+    };
+    const auto primary = [](const std::vector<serde::MeasuredMetric>& metrics) {
+        const auto comparison = compare(side("a", {measured("w", metrics)}), {side("b", {measured("w", metrics)})}, {});
+        return comparison ? comparison->candidates[0].benchmarks[0].metrics.at(0).key : "";
+    };
+    const serde::MeasuredMetric percentile = summary("tool.p99_ms", "p99");
+    const serde::MeasuredMetric mean = summary("tool.mean_ms", "mean");
+    EXPECT_EQ(primary({percentile, mean, metric("tool.values", {1, 2, 3}, true, false)}), "tool.values");
+    EXPECT_EQ(primary({percentile, mean}), "tool.mean_ms");
+    EXPECT_EQ(primary({percentile}), "tool.p99_ms");
+}
+
 TEST(CompareMetrics, AnswersOfOtherLengthsAreComparedByTheirTokens) {
     const auto answers = [](double tokens) {
         std::vector<double> tps(8, tokens);  // of one second each
@@ -303,6 +322,18 @@ TEST(CompareMetrics, AnswersOfOtherLengthsAreComparedByTheirTokens) {
 
 serde::MeasuredWorkload speed(const std::string& name, double value) {
     return measured(name, {metric("decode_tps", std::vector<double>(8, value), true, false)});
+}
+
+TEST(CompareSides, TheSameMeasurementOnBothIsSaid) {
+    const Side a = side("a", {measured("w", {metric("decode_tps", kRising, true, false)})});
+    const auto itself = compare(a, {a}, {});
+    ASSERT_TRUE(itself);
+    EXPECT_EQ(itself->candidates[0].notes, std::vector<std::string>{"a and a hold the same measurement"});
+    std::vector<double> other = kRising;
+    other[2] += 0.001;
+    const auto two = compare(a, {side("b", {measured("w", {metric("decode_tps", other, true, false)})})}, {});
+    ASSERT_TRUE(two);
+    EXPECT_TRUE(two->candidates[0].notes.empty());
 }
 
 TEST(CompareMean, CountsOnlyWhatBothSidesHave) {
