@@ -28,8 +28,12 @@ std::string selected(const MeasuredWorkload& workload, const std::string& key) {
 }
 
 bool is_wanted(const MeasuredWorkload& workload, const Wanted& wanted) {
-    return std::all_of(wanted.begin(), wanted.end(),
-                       [&](const auto& one) { return selected(workload, identity_key(one.first)) == one.second; });
+    return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
+        const std::string key = identity_key(one.first);
+        // Backends are named as for --backend.
+        const bool by_backend = key == "engine" && one.second == "llamacpp";
+        return selected(workload, key) == (by_backend ? "llama-server" : one.second);
+    });
 }
 
 std::string listed(const std::set<std::string>& values) {
