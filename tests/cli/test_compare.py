@@ -131,7 +131,8 @@ class CompareTest(CliTest):
         self.assertIn("8 pairs", self.velollm("compare", f"{both}@engine=ollama", f"{both}@engine=openai").out)
         self.assert_error(self.velollm("compare", both, both), 1, "both.json has custom more than once, measured with different ",
                           "both.json@engine=ollama\n", "both.json@engine=openai\n")
-        self.assert_error(self.velollm("compare", both, f"{both}@engine=vllm"), 1)
+        self.assert_error(self.velollm("compare", f"{both}@engine=ollama", f"{both}@engine=vllm"), 1,
+                          "has no benchmark with engine=vllm", "It has engine: ollama, openai")
 
     def test_drift_that_both_share_is_not_seen_in_pairs(self):
         both = copy.deepcopy(self.known["both"])
