@@ -134,6 +134,19 @@ struct Samples {
     bool paired = false;
 };
 
+/// The smallest effect by the standard deviation takes a disturbed request at full weight, which the ranks don't: where
+/// the interval is narrower than that, it tells what could be seen. A test of 5 % finds with 80 % what is 1.43 times
+/// half its interval, in normal samples; less in small ones.
+void see_as_the_ranks_do(Judgement& judgement, double delta) {
+    constexpr double kReach = 1.43;
+    if (!judgement.interval || !judgement.visible) return;
+    const double reach = kReach * std::log(judgement.interval->high / judgement.interval->low) / 2.0;
+    if (reach >= std::log1p(*judgement.visible)) return;
+    judgement.visible = std::expm1(reach);
+    const double times = reach / std::log1p(delta);
+    judgement.pairs_for_delta = static_cast<std::size_t>(std::ceil(static_cast<double>(judgement.n) * times * times));
+}
+
 Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
     Judgement out;
     if (samples.paired) {
@@ -144,12 +157,14 @@ Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
     } else {
         out = stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
     }
+    see_as_the_ranks_do(out, limits.delta);
     const std::size_t fewest = samples.paired ? kFewestPairs : kFewestEach;
     if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, fewest);
     if (out.n < fewest) {
         // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
         out.interval.reset();
         out.within.reset();
+        out.pairs_for_delta.reset();
         out.decision = stats::Decision::kUnclear;
     }
     // The smallest effect is that of a test, and without an interval there is none.
@@ -240,12 +255,21 @@ std::vector<std::string> common_keys(const Match& match) {
     return keys;
 }
 
-std::string choose_primary(const std::vector<std::string>& keys, const Rule& rule) {
+std::string choose_primary(const std::vector<std::string>& keys, const Match& match, const Rule& rule) {
     const auto there = [&](std::string_view key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
     if (!rule.metric.empty()) return there(rule.metric) ? rule.metric : "";
     for (const std::string_view key : kPrimary)
         if (there(key)) return std::string(key);
-    return keys.empty() ? "" : keys.front();
+    // Of keys that only another tool knows: samples tell more than a mean, and a mean more than a percentile.
+    const auto worth = [&](const std::string& key) {
+        const auto a = find(*match.baseline, key);
+        const auto b = find(*match.other, key);
+        if (!a->samples.empty() && !b->samples.empty()) return 2;
+        return a->centre_is.starts_with('p') || b->centre_is.starts_with('p') ? 0 : 1;
+    };
+    const auto best = std::max_element(keys.begin(), keys.end(),
+                                       [&](const std::string& a, const std::string& b) { return worth(a) < worth(b); });
+    return best == keys.end() ? "" : *best;
 }
 
 }  // namespace
@@ -263,7 +287,7 @@ Judged judge(const Match& match, const Rule& rule) {
             keys.push_back(key);
         }
     }
-    const std::string primary = choose_primary(keys, rule);
+    const std::string primary = choose_primary(keys, match, rule);
     if (primary.empty()) return out;
     std::vector<Prepared> others;
     for (const std::string& key : keys) {

@@ -28,8 +28,12 @@ std::string selected(const MeasuredWorkload& workload, const std::string& key) {
 }
 
 bool is_wanted(const MeasuredWorkload& workload, const Wanted& wanted) {
-    return std::all_of(wanted.begin(), wanted.end(),
-                       [&](const auto& one) { return selected(workload, identity_key(one.first)) == one.second; });
+    return std::all_of(wanted.begin(), wanted.end(), [&](const auto& one) {
+        const std::string key = identity_key(one.first);
+        // Backends are named as for --backend.
+        const bool by_backend = key == "engine" && one.second == "llamacpp";
+        return selected(workload, key) == (by_backend ? "llama-server" : one.second);
+    });
 }
 
 std::string listed(const std::set<std::string>& values) {
@@ -93,10 +97,15 @@ Error ambiguous(const std::string& side, const MeasuredWorkload& a, const Measur
                 const std::vector<std::string>& unlike) {
     std::string keys;
     for (const std::string& key : unlike) keys += (keys.empty() ? "" : ", ") + title_of(key);
-    const std::string& key = unlike.front();
+    // Settings have blanks and commas in them: where nothing shorter tells the runs apart, their ids do.
+    std::string key = "run";
+    for (const char* handy : {"engine_version", "context_tokens", "quantization", "model", "engine"})
+        if (std::find(unlike.begin(), unlike.end(), handy) != unlike.end() && !trait(a, handy).empty() &&
+            !trait(b, handy).empty())
+            key = handy;
     return {ErrorCode::kFailed, fmt::format("{} has {} more than once, measured with different {}", side, a.name, keys),
-            fmt::format("Name one of them: {0}@{1}={2}\n              or: {0}@{1}={3}", side, key, trait(a, key),
-                        trait(b, key))};
+            fmt::format("Name one of them: {0}@{1}={2}\n              or: {0}@{1}={3}", side, key, selected(a, key),
+                        selected(b, key))};
 }
 
 Error nothing_wanted(const std::string& side, const Wanted& wanted, const std::vector<serde::MeasuredFile>& files) {

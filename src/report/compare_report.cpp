@@ -168,7 +168,10 @@ std::string notes(const Comparison& comparison) {
         said.push_back(note);
         text += wrapped("Note: " + note, 6);
     };
-    for (const std::string& note : comparison.baseline_notes) say(comparison.baseline + ": " + note);
+    // Notes of files tell of tools and folders, not of sides.
+    for (const std::string& note : comparison.baseline_notes) say(note);
+    for (const Candidate& candidate : comparison.candidates)
+        for (const std::string& note : candidate.notes) say(note);
     for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
         const std::string who = comparison.candidates.size() == 1 ? "" : letter(i + 1) + ": ";
         for (const std::string& note : candidate_notes(comparison.candidates[i], comparison.baseline)) say(who + note);

@@ -263,7 +263,6 @@ std::vector<std::string> candidate_notes(const compare::Candidate& candidate, co
                                             metric.left_out, metric.key));
         if (one.metrics.empty()) notes.push_back(fmt::format("{}: nothing to compare by", one.name));
     }
-    notes.insert(notes.end(), candidate.notes.begin(), candidate.notes.end());
     return notes;
 }
 

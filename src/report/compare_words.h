@@ -52,7 +52,7 @@ struct ComparedRow {
 /// In the order of the baseline's benchmarks, all candidates under each. `comparison` must outlive them.
 std::vector<ComparedRow> rows_of(const compare::Comparison& comparison);
 
-/// What else a reader must know of a side: benchmarks of one side only, unknown traits, notes of its files.
+/// What else a reader must know of a side: benchmarks of one side only, unknown traits, values left out.
 std::vector<std::string> candidate_notes(const compare::Candidate& candidate, const std::string& baseline);
 
 }  // namespace velollm::report

@@ -221,6 +221,9 @@ TEST(CompareSide, OfUnlikeRunsOneMustBeNamed) {
     const auto one = make_side("both.json@engine=embedded", {{"engine", "embedded"}}, {file});
     ASSERT_TRUE(one);
     EXPECT_EQ(trait(one->benchmarks.at(0).measured, "engine"), "embedded");
+    const serde::MeasuredFile server{
+        .tool = "velollm", .workloads = {workload("w", {{"engine", "llama-server"}})}, .notes = {}};
+    EXPECT_TRUE(make_side("a.json", {{"engine", "llamacpp"}}, {server}));
     const auto none = make_side("both.json", {{"engine", "vllm"}}, {file});
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().hint, "It has engine: embedded, ollama");

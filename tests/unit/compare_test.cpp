@@ -83,6 +83,18 @@ TEST(CompareVerdict, EqualOnesAreTheSameAndNoisyOnesUnclear) {
     EXPECT_GT(*noisy.judgement.pairs_for_delta, 100U);
 }
 
+TEST(CompareVerdict, OneDisturbedRequestHidesNothingFromRanks) {
+    std::vector<double> disturbed;
+    for (int i = 0; i < 30; ++i) disturbed.push_back(100.0 + 0.1 * (i % 7));
+    disturbed[12] = 10.0;
+    const MetricComparison one = primary_of(disturbed, std::vector<double>(30, 100.3), false);
+    EXPECT_EQ(one.judgement.decision, Decision::kSame);
+    ASSERT_TRUE(one.judgement.visible);
+    EXPECT_LT(*one.judgement.visible, 0.005);
+    ASSERT_TRUE(one.judgement.pairs_for_delta);
+    EXPECT_EQ(*one.judgement.pairs_for_delta, 4U);  // fewer have no interval
+}
+
 TEST(CompareVerdict, SamplesTakenApartGoByRanks) {
     const MetricComparison one = primary_of({100, 101, 102, 103}, {110, 111, 112, 113}, false);
     EXPECT_FALSE(one.paired);
@@ -104,6 +116,7 @@ TEST(CompareVerdict, TooFewHaveNoIntervalAndNoVerdict) {
         EXPECT_FALSE(one.judgement.interval);
         EXPECT_EQ(one.baseline.few, a);
         EXPECT_EQ(one.because, "too few values: an interval takes 4 on each side");
+        EXPECT_FALSE(one.judgement.pairs_for_delta);
     }
     const MetricComparison one = primary_of({100}, {150}, false);
     EXPECT_EQ(one.because, "one value each: nothing is known of the spread");
@@ -271,6 +284,24 @@ TEST(CompareMetrics, WhatSaysTheSameIsJudgedOnce) {
     EXPECT_NE(unknown.error().message.find("no values of joy on both sides"), std::string::npos);
 }
 
+TEST(CompareMetrics, OfUnknownOnesSamplesDecideBeforeMeansAndMeansBeforePercentiles) {
+    const auto summary = [](const char* key, const char* what) {
+        serde::MeasuredMetric out = metric(key, {}, false, false);
+        out.centre = 5.0;
+        out.centre_is = what;
+        return out;
+    };
+    const auto primary = [](const std::vector<serde::MeasuredMetric>& metrics) {
+        const auto comparison = compare(side("a", {measured("w", metrics)}), {side("b", {measured("w", metrics)})}, {});
+        return comparison ? comparison->candidates[0].benchmarks[0].metrics.at(0).key : "";
+    };
+    const serde::MeasuredMetric percentile = summary("tool.p99_ms", "p99");
+    const serde::MeasuredMetric mean = summary("tool.mean_ms", "mean");
+    EXPECT_EQ(primary({percentile, mean, metric("tool.values", {1, 2, 3}, true, false)}), "tool.values");
+    EXPECT_EQ(primary({percentile, mean}), "tool.mean_ms");
+    EXPECT_EQ(primary({percentile}), "tool.p99_ms");
+}
+
 TEST(CompareMetrics, AnswersOfOtherLengthsAreComparedByTheirTokens) {
     const auto answers = [](double tokens) {
         std::vector<double> tps(8, tokens);  // of one second each
@@ -291,6 +322,18 @@ TEST(CompareMetrics, AnswersOfOtherLengthsAreComparedByTheirTokens) {
 
 serde::MeasuredWorkload speed(const std::string& name, double value) {
     return measured(name, {metric("decode_tps", std::vector<double>(8, value), true, false)});
+}
+
+TEST(CompareSides, TheSameMeasurementOnBothIsSaid) {
+    const Side a = side("a", {measured("w", {metric("decode_tps", kRising, true, false)})});
+    const auto itself = compare(a, {a}, {});
+    ASSERT_TRUE(itself);
+    EXPECT_EQ(itself->candidates[0].notes, std::vector<std::string>{"a and a hold the same measurement"});
+    std::vector<double> other = kRising;
+    other[2] += 0.001;
+    const auto two = compare(a, {side("b", {measured("w", {metric("decode_tps", other, true, false)})})}, {});
+    ASSERT_TRUE(two);
+    EXPECT_TRUE(two->candidates[0].notes.empty());
 }
 
 TEST(CompareMean, CountsOnlyWhatBothSidesHave) {

@@ -366,6 +366,8 @@ TEST(MeasuredLlamaBenchy, EachBenchmarkHasItsValues) {
     ASSERT_EQ(one.find("ttft_ms")->samples.size(), 3U);
     EXPECT_NEAR(one.find("ttft_ms")->samples[0], 3999.4709, 1e-4);
     EXPECT_NEAR(one.find("decode_tps")->samples[2], 26.5750, 1e-4);
+    EXPECT_TRUE(one.find("decode_tps")->higher_is_better);
+    EXPECT_FALSE(one.find("ttft_ms")->higher_is_better);
     EXPECT_EQ(one.find("prefill_tps"), nullptr);
     EXPECT_NE(one.find("llama_benchy.pp_req_throughput"), nullptr);
     // Two at once: a speed for each request, and one for each pair.
