@@ -5,27 +5,14 @@
 #include <gtest/gtest.h>
 
 #include "serde/measured.h"
-#include "system/system.h"
+#include "support/measured_files.h"
 
 namespace velollm::serde {
 namespace {
 
-std::string recorded(const std::string& name) {
-    const std::string path = std::string(VELOLLM_TESTS_DIR) + "/traces/results/llama-bench-0.5.0/" + name;
-    return system::read_file(path).value_or("");
-}
-
-MeasuredFile read(const std::string& text) {
-    auto file = read_measured(text, "r");
-    EXPECT_TRUE(file) << file.error().message;
-    return file ? *file : MeasuredFile{};
-}
-
-std::string error_of(const std::string& text) {
-    const auto file = read_measured(text, "r");
-    EXPECT_FALSE(file) << text.substr(0, 200);
-    return file ? "" : file.error().message;
-}
+using test::read_result;
+using test::recorded_result;
+using test::refusal_of;
 
 std::vector<std::string> names_of(const MeasuredFile& file) {
     std::vector<std::string> out;
@@ -56,7 +43,7 @@ void expect_stated(const MeasuredWorkload& workload, const std::string& key, dou
 }
 
 TEST(MeasuredLlamaBench, JsonHasTheSamplesUnderTheNamesOfItsTable) {
-    const MeasuredFile file = read(recorded("plain.json"));
+    const MeasuredFile file = read_result(recorded_result("llama-bench-0.5.0/plain.json"));
     EXPECT_EQ(file.tool, "llama-bench");
     ASSERT_EQ(file.notes.size(), 1U);
     EXPECT_NE(file.notes[0].find("engine alone"), std::string::npos);
@@ -86,25 +73,26 @@ TEST(MeasuredLlamaBench, JsonHasTheSamplesUnderTheNamesOfItsTable) {
 }
 
 TEST(MeasuredLlamaBench, ASweepHasNamesThatTellTheSettingThatDiffers) {
-    const MeasuredFile file = read(recorded("threads.jsonl"));
+    const MeasuredFile file = read_result(recorded_result("llama-bench-0.5.0/threads.jsonl"));
     EXPECT_EQ(names_of(file), (std::vector<std::string>{"pp64 (n_threads=1)", "tg16 (n_threads=1)",
                                                         "pp64 (n_threads=2)", "tg16 (n_threads=2)"}));
     expect_samples(file.workloads[1], "decode_tps", {80.38960056211222, 78.06947042077313, 83.31682315015419});
     EXPECT_EQ(file.workloads[1].identity.at("workload"), "tg16");
     // The same twice: nothing tells them apart but their place.
-    const MeasuredFile twice = read(recorded("threads.jsonl") + recorded("threads.jsonl"));
+    const MeasuredFile twice = read_result(recorded_result("llama-bench-0.5.0/threads.jsonl") +
+                                           recorded_result("llama-bench-0.5.0/threads.jsonl"));
     EXPECT_EQ(twice.workloads[1].name, "tg16 (n_threads=1)");
     EXPECT_EQ(twice.workloads[5].name, "tg16 (n_threads=1) #2");
 }
 
 TEST(MeasuredLlamaBench, TheFormsWithoutSamplesHaveTheMean) {
-    const MeasuredFile csv = read(recorded("plain.csv"));
+    const MeasuredFile csv = read_result(recorded_result("llama-bench-0.5.0/plain.csv"));
     EXPECT_EQ(names_of(csv), (std::vector<std::string>{"pp64", "tg16", "pp32+tg8"}));
     expect_stated(csv.workloads[2], "llama_bench.avg_ts", 78.453475, 53.729718);
     EXPECT_EQ(csv.workloads[0].identity.at("settings"),
-              read(recorded("plain.json")).workloads[0].identity.at("settings"));
+              read_result(recorded_result("llama-bench-0.5.0/plain.json")).workloads[0].identity.at("settings"));
 
-    const MeasuredFile sql = read(recorded("plain.sql"));
+    const MeasuredFile sql = read_result(recorded_result("llama-bench-0.5.0/plain.sql"));
     EXPECT_EQ(names_of(sql), (std::vector<std::string>{"pp64 @ d64", "tg16 @ d64"}));
     expect_stated(sql.workloads[0], "prefill_tps", 31.789070, 8.583156);
     expect_stated(sql.workloads[1], "decode_tps", 6.435134, 6.628035);
@@ -113,8 +101,8 @@ TEST(MeasuredLlamaBench, TheFormsWithoutSamplesHaveTheMean) {
 }
 
 TEST(MeasuredLlamaBench, TheMarkdownTableIsReadByItsTitles) {
-    const MeasuredFile file = read(recorded("plain.md"));
-    EXPECT_EQ(names_of(file), names_of(read(recorded("plain.json"))));
+    const MeasuredFile file = read_result(recorded_result("llama-bench-0.5.0/plain.md"));
+    EXPECT_EQ(names_of(file), names_of(read_result(recorded_result("llama-bench-0.5.0/plain.json"))));
     expect_stated(file.workloads[0], "prefill_tps", 23.54, 10.51);
     expect_stated(file.workloads[5], "llama_bench.avg_ts", 8.35, 3.83);
     EXPECT_EQ(file.workloads[4].identity,
@@ -130,25 +118,25 @@ TEST(MeasuredLlamaBench, TheMarkdownTableIsReadByItsTitles) {
                                                   {"hardware", "CPU"},
                                                   {"settings", "flash_attn=1 n_threads=2 type_k=q8_0"}}));
     // Words of the loader before it, and no build behind it.
-    const std::string table = recorded("plain.md");
-    const MeasuredFile noisy = read("load_backend: loaded CPU\n" + table.substr(0, table.find("\nbuild")));
+    const std::string table = recorded_result("llama-bench-0.5.0/plain.md");
+    const MeasuredFile noisy = read_result("load_backend: loaded CPU\n" + table.substr(0, table.find("\nbuild")));
     EXPECT_EQ(noisy.workloads.size(), 6U);
     EXPECT_FALSE(noisy.workloads[0].identity.contains("engine_version"));
-    EXPECT_NE(error_of(table + "| x |\n").find("line 11: not as many cells"), std::string::npos);
-    EXPECT_NE(error_of(table.substr(0, table.find('\n') + 1) + "| a | 1 | 1 | CPU | 2 | q8 | 1 | pp64 | fast |")
+    EXPECT_NE(refusal_of(table + "| x |\n").find("line 11: not as many cells"), std::string::npos);
+    EXPECT_NE(refusal_of(table.substr(0, table.find('\n') + 1) + "| a | 1 | 1 | CPU | 2 | q8 | 1 | pp64 | fast |")
                   .find("must be a number"),
               std::string::npos);
 }
 
 TEST(MeasuredLlamaBench, QuotesAreThoseOfEachForm) {
-    const MeasuredFile csv = read(
+    const MeasuredFile csv = read_result(
         "build_commit,cpu_info,model_type,n_prompt,n_gen,avg_ts,stddev_ts\n"
         "\"abc\",\"a \"\"fast\"\", CPU\",\"llama 1B Q4_K - Medium\",\"0\",\"32\",\"5.5\",\"\"\r\n");
     EXPECT_EQ(csv.workloads[0].identity.at("machine"), "a \"fast\", CPU");
     EXPECT_EQ(csv.workloads[0].identity.at("engine_version"), "abc");
     EXPECT_FALSE(csv.workloads[0].metrics[0].spread);
     // It writes a quote within a text as it is.
-    const MeasuredFile sql = read(
+    const MeasuredFile sql = read_result(
         "INSERT INTO llama_bench (build_commit, cpu_info, gpu_info, n_prompt, n_gen, avg_ts) VALUES "
         "('abc', 'Bob's, CPU', '', '512', '0', '7');\n");
     EXPECT_EQ(sql.workloads[0].identity.at("machine"), "Bob's, CPU");
@@ -168,8 +156,8 @@ TEST(MeasuredLlamaBench, QuantizationHasTheNameThatFilesHave) {
                                                          {"gpt-oss 20B MXFP4 MoE", "MXFP4"},
                                                          {"Qwen 1B BF16", "BF16"}};
     for (const auto& [type, quantization] : cases) {
-        const MeasuredFile file =
-            read(fmt::format(R"([{{"build_commit":"a","model_type":"{}","n_prompt":1,"n_gen":0,"avg_ts":1}}])", type));
+        const MeasuredFile file = read_result(
+            fmt::format(R"([{{"build_commit":"a","model_type":"{}","n_prompt":1,"n_gen":0,"avg_ts":1}}])", type));
         ASSERT_EQ(file.workloads.size(), 1U);
         EXPECT_EQ(file.workloads[0].identity.at("quantization"), quantization) << type;
         EXPECT_EQ(file.workloads[0].identity.at("model"), type);
@@ -177,7 +165,8 @@ TEST(MeasuredLlamaBench, QuantizationHasTheNameThatFilesHave) {
 }
 
 TEST(MeasuredLlamaBench, AnOlderVersionHasFewerFieldsAndOnesThatAreGone) {
-    const MeasuredFile file = read(R"([{"build_commit":"a","build_number":2,"model_filename":"C:\\models\\m.gguf",
+    const MeasuredFile file =
+        read_result(R"([{"build_commit":"a","build_number":2,"model_filename":"C:\\models\\m.gguf",
         "use_mmap":true,"n_prompt":512,"n_gen":0,"avg_ts":10.5,"stddev_ts":null,"samples_ts":[10, 11]}])");
     EXPECT_EQ(file.workloads[0].name, "pp512");
     EXPECT_EQ(file.workloads[0].identity.at("model"), "m.gguf");
@@ -186,10 +175,10 @@ TEST(MeasuredLlamaBench, AnOlderVersionHasFewerFieldsAndOnesThatAreGone) {
 }
 
 TEST(MeasuredLlamaBench, BrokenFilesSayWhere) {
-    const std::string json = recorded("plain.json");
-    const std::string csv = recorded("plain.csv");
-    const std::string sql = recorded("plain.sql");
-    const std::string lines = recorded("threads.jsonl");
+    const std::string json = recorded_result("llama-bench-0.5.0/plain.json");
+    const std::string csv = recorded_result("llama-bench-0.5.0/plain.csv");
+    const std::string sql = recorded_result("llama-bench-0.5.0/plain.sql");
+    const std::string lines = recorded_result("llama-bench-0.5.0/threads.jsonl");
     const auto test = [](const std::string& fields) { return R"([{"build_commit":"a","avg_ts":1,)" + fields + "}]"; };
     const std::pair<std::string, const char*> cases[] = {
         {json.substr(0, json.size() - 3), "not valid JSON"},
@@ -208,12 +197,13 @@ TEST(MeasuredLlamaBench, BrokenFilesSayWhere) {
         {R"([{"build_commit":"a","avg_ts":"nan","n_prompt":1,"n_gen":0}])", "must be a number"},
         {R"([["build_commit","avg_ts"]])", "test 1"},
     };
-    for (const auto& [text, part] : cases) EXPECT_NE(error_of(text).find(part), std::string::npos) << error_of(text);
+    for (const auto& [text, part] : cases)
+        EXPECT_NE(refusal_of(text).find(part), std::string::npos) << refusal_of(text);
     EXPECT_NE(read_measured(json.substr(0, 500), "r").error().hint.find("llama-bench"), std::string::npos);
 }
 
 TEST(MeasuredLlamaBench, AHugeTestIsNoReasonToOverflow) {
-    const MeasuredFile file = read(R"([{"build_commit":"a","avg_ts":1,"n_prompt":9223372036854775807,
+    const MeasuredFile file = read_result(R"([{"build_commit":"a","avg_ts":1,"n_prompt":9223372036854775807,
         "n_gen":9223372036854775807,"samples_ns":[1]}])");
     EXPECT_GT(file.workloads[0].metrics[0].samples[0], 1e27);
 }

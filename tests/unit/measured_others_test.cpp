@@ -5,30 +5,15 @@
 #include <algorithm>
 
 #include "serde/measured.h"
-#include "system/system.h"
+#include "support/measured_files.h"
 
 namespace velollm::serde {
 namespace {
 
-std::string recorded(const std::string& name) {
-    return system::read_file(std::string(VELOLLM_TESTS_DIR) + "/traces/results/" + name).value_or("");
-}
-
-MeasuredFile read(const std::string& text) {
-    auto file = read_measured(text, "r");
-    EXPECT_TRUE(file) << file.error().message;
-    return file ? *file : MeasuredFile{};
-}
-
-std::string error_of(const std::string& text) {
-    const auto file = read_measured(text, "r");
-    EXPECT_FALSE(file) << text.substr(0, 200);
-    return file ? "" : file.error().message;
-}
-
-bool says(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
-}
+using test::read_result;
+using test::recorded_result;
+using test::refusal_of;
+using test::says;
 
 std::string replaced(std::string text, std::string_view what, std::string_view by) {
     const std::size_t at = text.find(what);
@@ -69,7 +54,7 @@ void expect_stated(const MeasuredWorkload& workload, const std::string& key, dou
 // ---- Ollama's cmd/bench ----
 
 TEST(MeasuredOllamaBench, LinesForBenchstatAreSamplesInTheirOrder) {
-    const MeasuredFile file = read(recorded("ollama-bench-0.32.15/benchstat.txt"));
+    const MeasuredFile file = read_result(recorded_result("ollama-bench-0.32.15/benchstat.txt"));
     EXPECT_EQ(file.tool, "ollama-bench");
     ASSERT_EQ(file.notes.size(), 1U);
     EXPECT_TRUE(says(file.notes[0], "server's own"));
@@ -92,7 +77,7 @@ TEST(MeasuredOllamaBench, LinesForBenchstatAreSamplesInTheirOrder) {
 
 TEST(MeasuredOllamaBench, WhatWasNotMeasuredIsNoSample) {
     // A model that stops at once: no first token was seen, and the server states a microsecond for its one token.
-    const MeasuredFile file = read(recorded("ollama-bench-0.32.15/stopped.csv"));
+    const MeasuredFile file = read_result(recorded_result("ollama-bench-0.32.15/stopped.csv"));
     ASSERT_EQ(file.workloads.size(), 1U);
     const MeasuredWorkload& one = file.workloads[0];
     EXPECT_EQ(one.find("ttft_ms"), nullptr);
@@ -107,7 +92,7 @@ TEST(MeasuredOllamaBench, WhatWasNotMeasuredIsNoSample) {
 }
 
 TEST(MeasuredOllamaBench, ModelsAreApartAndANameMayHaveSlashes) {
-    const MeasuredFile file = read(
+    const MeasuredFile file = read_result(
         "goos: linux\n# Model: unknown things\n"
         "# Model: hf.co/a/b:Q4 | Params: unknown | Quant: unknown | Family: unknown\n"
         "BenchmarkModel/name=hf.co/a/b:Q4/step=generate 1 20000000.00 ns/token 50.00 token/sec\n"
@@ -123,20 +108,20 @@ TEST(MeasuredOllamaBench, ModelsAreApartAndANameMayHaveSlashes) {
 }
 
 TEST(MeasuredOllamaBench, BrokenLinesAreNamed) {
-    const std::string text = recorded("ollama-bench-0.32.15/benchstat.txt");
-    EXPECT_TRUE(says(error_of(text.substr(0, text.size() - 20)), "line 16: it isn't a step"));
-    EXPECT_TRUE(says(error_of("BenchmarkModel/name=a 1 2 ns/op\n"), "line 1"));
-    EXPECT_TRUE(says(error_of("BenchmarkModel/name=a/step= 1 2 ns/op\n"), "line 1"));
-    EXPECT_TRUE(says(error_of("BenchmarkModel/name=a/step=load\n"), "line 1"));
-    EXPECT_TRUE(says(error_of("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\na,generate,1,x,2\n"), "line 2"));
-    EXPECT_TRUE(says(error_of("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\na,generate,1\n"), "line 2"));
-    EXPECT_TRUE(says(error_of("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\n"), "nothing measured"));
+    const std::string text = recorded_result("ollama-bench-0.32.15/benchstat.txt");
+    EXPECT_TRUE(says(refusal_of(text.substr(0, text.size() - 20)), "line 16: it isn't a step"));
+    EXPECT_TRUE(says(refusal_of("BenchmarkModel/name=a 1 2 ns/op\n"), "line 1"));
+    EXPECT_TRUE(says(refusal_of("BenchmarkModel/name=a/step= 1 2 ns/op\n"), "line 1"));
+    EXPECT_TRUE(says(refusal_of("BenchmarkModel/name=a/step=load\n"), "line 1"));
+    EXPECT_TRUE(says(refusal_of("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\na,generate,1,x,2\n"), "line 2"));
+    EXPECT_TRUE(says(refusal_of("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\na,generate,1\n"), "line 2"));
+    EXPECT_TRUE(says(refusal_of("NAME,STEP,COUNT,NS_PER_COUNT,TOKEN_PER_SEC\n"), "nothing measured"));
 }
 
 // ---- vLLM ----
 
 TEST(MeasuredVllm, ADetailedResultHasTheValuesOfEachRequest) {
-    const MeasuredFile file = read(recorded("vllm-0.33.0/completions-detailed.json"));
+    const MeasuredFile file = read_result(recorded_result("vllm-0.33.0/completions-detailed.json"));
     EXPECT_EQ(file.tool, "vllm");
     ASSERT_EQ(file.workloads.size(), 1U);
     const MeasuredWorkload& one = file.workloads[0];
@@ -162,18 +147,18 @@ TEST(MeasuredVllm, ADetailedResultHasTheValuesOfEachRequest) {
 }
 
 TEST(MeasuredVllm, AFailedRequestIsInNoList) {
-    const std::string text = recorded("vllm-0.33.0/completions-detailed.json");
-    const MeasuredFile error = read(replaced(text, R"("errors": ["", "")", R"("errors": ["", "refused")"));
+    const std::string text = recorded_result("vllm-0.33.0/completions-detailed.json");
+    const MeasuredFile error = read_result(replaced(text, R"("errors": ["", "")", R"("errors": ["", "refused")"));
     EXPECT_EQ(error.workloads[0].find("ttft_ms")->samples.size(), 3U);
-    const MeasuredFile empty = read(replaced(text, R"("output_lens": [12, 12)", R"("output_lens": [12, 0)"));
+    const MeasuredFile empty = read_result(replaced(text, R"("output_lens": [12, 12)", R"("output_lens": [12, 0)"));
     EXPECT_EQ(empty.workloads[0].find("e2e_ms")->samples.size(), 3U);
     // One token has no time per token.
-    const MeasuredFile one = read(replaced(text, R"("output_lens": [12, 12)", R"("output_lens": [12, 1)"));
+    const MeasuredFile one = read_result(replaced(text, R"("output_lens": [12, 12)", R"("output_lens": [12, 1)"));
     EXPECT_EQ(one.workloads[0].find("e2e_ms")->samples.size(), 4U);
     EXPECT_EQ(one.workloads[0].find("tpot_ms")->samples.size(), 3U);
     EXPECT_FALSE(one.workloads[0].identity.contains("output_tokens"));
     // Where none succeeded all figures are 0.
-    EXPECT_TRUE(says(error_of(replaced(text, R"("completed": 4)", R"("completed": 0)")), "nothing measured"));
+    EXPECT_TRUE(says(refusal_of(replaced(text, R"("completed": 4)", R"("completed": 0)")), "nothing measured"));
 }
 
 TEST(MeasuredVllm, ASummaryHasMediansAndChatKeepsItsOwnNames) {
@@ -183,7 +168,7 @@ TEST(MeasuredVllm, ASummaryHasMediansAndChatKeepsItsOwnNames) {
             "request_throughput": 4.0, "output_throughput": 20.0, "total_token_throughput": 60.0,
             "mean_ttft_ms": 12.0, "median_ttft_ms": 11.0, "std_ttft_ms": 2.0, "p99_ttft_ms": 15.0, "p99.9_ttft_ms": 16.0,
             "median_tpot_ms": NaN, "std_tpot_ms": 1.0})";
-    const MeasuredFile chat = read(text);
+    const MeasuredFile chat = read_result(text);
     const MeasuredWorkload& one = chat.workloads[0];
     EXPECT_EQ(one.name, "serve at 4.0/s");
     EXPECT_EQ(keys_of(one),
@@ -193,38 +178,39 @@ TEST(MeasuredVllm, ASummaryHasMediansAndChatKeepsItsOwnNames) {
     EXPECT_EQ(one.find("vllm.ttft_ms")->spread, 2.0);
     expect_stated(one, "vllm.p99.9_ttft_ms", 16, "p99.9", 10);
     EXPECT_TRUE(says(chat.notes.at(0), "over chat"));
-    const MeasuredFile plain = read(replaced(text, "openai-chat", "vllm"));
+    const MeasuredFile plain = read_result(replaced(text, "openai-chat", "vllm"));
     expect_stated(plain.workloads[0], "ttft_ms", 11, "median", 10);
     // --append-result: one a line.
     std::string line = text;
     std::replace(line.begin(), line.end(), '\n', ' ');
-    EXPECT_EQ(read(line + "\n" + line).workloads.size(), 2U);
-    EXPECT_EQ(read(line + "\n" + line).notes.size(), 1U);
+    EXPECT_EQ(read_result(line + "\n" + line).workloads.size(), 2U);
+    EXPECT_EQ(read_result(line + "\n" + line).notes.size(), 1U);
 }
 
 TEST(MeasuredVllm, ASummaryOfALaterVersionStillListsWholeTimesAlsoOfRequestsThatFailed) {
     // One of the four failed, and has 0.0 in the list.
-    const std::string text = recorded("vllm-0.33.0/chat.json");
-    const MeasuredFile failed = read(text);
+    const std::string text = recorded_result("vllm-0.33.0/chat.json");
+    const MeasuredFile failed = read_result(text);
     EXPECT_EQ(failed.workloads[0].find("vllm.e2el_ms"), nullptr);
     expect_stated(failed.workloads[0], "vllm.ttft_ms", 1683.3619669996551, "median", 3);
     EXPECT_EQ(failed.workloads[0].find("ttft_ms"), nullptr);
-    const MeasuredFile good = read(replaced(replaced(text, R"("failed": 1)", R"("failed": 0)"), " 0.0, 2.84", " 2.84"));
+    const MeasuredFile good =
+        read_result(replaced(replaced(text, R"("failed": 1)", R"("failed": 0)"), " 0.0, 2.84", " 2.84"));
     expect_samples(good.workloads[0], "vllm.e2el_ms", false, {3775.5196200000682, 2895.1215889997, 2842.3228380002});
 }
 
 TEST(MeasuredVllm, BrokenListsAreNamed) {
-    const std::string text = recorded("vllm-0.33.0/completions-detailed.json");
-    EXPECT_TRUE(says(error_of(text.substr(0, text.size() - 10)), "not valid JSON"));
-    EXPECT_TRUE(says(error_of(replaced(text, R"("ttfts": [)", R"("ttfts": [1, )")), "a value for each request"));
-    EXPECT_TRUE(says(error_of(replaced(text, R"("ttfts": [)", R"("ttfts": ["1", )")), "lists of numbers"));
-    EXPECT_TRUE(says(error_of(replaced(text, R"("itls": [[)", R"("itls": [["1", )")), "request 1"));
+    const std::string text = recorded_result("vllm-0.33.0/completions-detailed.json");
+    EXPECT_TRUE(says(refusal_of(text.substr(0, text.size() - 10)), "not valid JSON"));
+    EXPECT_TRUE(says(refusal_of(replaced(text, R"("ttfts": [)", R"("ttfts": [1, )")), "a value for each request"));
+    EXPECT_TRUE(says(refusal_of(replaced(text, R"("ttfts": [)", R"("ttfts": ["1", )")), "lists of numbers"));
+    EXPECT_TRUE(says(refusal_of(replaced(text, R"("itls": [[)", R"("itls": [["1", )")), "request 1"));
 }
 
 // ---- AIPerf ----
 
 TEST(MeasuredAiperf, TheSummaryIsReadWithTheNamesOfOurMetricsWhereTheyMeanTheSame) {
-    const MeasuredFile file = read(recorded("aiperf-0.13.0/profile_export_aiperf.json"));
+    const MeasuredFile file = read_result(recorded_result("aiperf-0.13.0/profile_export_aiperf.json"));
     EXPECT_EQ(file.tool, "aiperf");
     ASSERT_EQ(file.workloads.size(), 1U);
     const MeasuredWorkload& one = file.workloads[0];
@@ -246,7 +232,7 @@ TEST(MeasuredAiperf, TheSummaryIsReadWithTheNamesOfOurMetricsWhereTheyMeanTheSam
 }
 
 TEST(MeasuredAiperf, RecordsOfTheProfileAreSamplesAndTheWarmUpIsNot) {
-    const MeasuredFile file = read(recorded("aiperf-0.13.0/profile_export.jsonl"));
+    const MeasuredFile file = read_result(recorded_result("aiperf-0.13.0/profile_export.jsonl"));
     ASSERT_EQ(file.workloads.size(), 1U);
     const MeasuredWorkload& one = file.workloads[0];
     expect_samples(one, "ttft_ms", false, {13888.716701, 14922.125144, 16062.520327999999, 4154.910691});
@@ -265,38 +251,38 @@ constexpr const char* kCounted =
 TEST(MeasuredAiperf, WithTheEnginesCountItsSpeedsAreOurs) {
     std::string line = kCounted;
     std::replace(line.begin(), line.end(), '\n', ' ');
-    const MeasuredFile file = read(line + "\n" + line + "\n");
+    const MeasuredFile file = read_result(line + "\n" + line + "\n");
     EXPECT_TRUE(file.notes.empty());
     expect_samples(file.workloads[0], "tpot_ms", false, {2, 2});
     expect_samples(file.workloads[0], "decode_tps", true, {500, 500});
     expect_samples(file.workloads[0], "e2e_ms", false, {11, 11});
     const std::string failed = R"({"metadata":{"benchmark_phase":"profiling"},"metrics":{},"error":{"code":500}})";
-    EXPECT_EQ(read(line + "\n" + failed).workloads[0].find("tpot_ms")->n, 1U);
-    EXPECT_TRUE(says(error_of(failed), "nothing measured"));
+    EXPECT_EQ(read_result(line + "\n" + failed).workloads[0].find("tpot_ms")->n, 1U);
+    EXPECT_TRUE(says(refusal_of(failed), "nothing measured"));
 }
 
 TEST(MeasuredAiperf, WithFailedRequestsTheMeanStandsForTheMedian) {
     const std::string text = R"({"aiperf_version":"1","request_count":{"unit":"requests","avg":3},
         "error_request_count":{"unit":"requests","avg":1},
         "request_latency":{"unit":"ms","avg":5,"p50":900,"std":1,"count":3}})";
-    expect_stated(read(text).workloads[0], "e2e_ms", 5, "mean", 3);
+    expect_stated(read_result(text).workloads[0], "e2e_ms", 5, "mean", 3);
 }
 
 TEST(MeasuredAiperf, BrokenFilesSayWhere) {
-    const std::string summary = recorded("aiperf-0.13.0/profile_export_aiperf.json");
-    const std::string records = recorded("aiperf-0.13.0/profile_export.jsonl");
-    EXPECT_TRUE(says(error_of(summary.substr(0, 5000)), "not valid JSON"));
-    EXPECT_TRUE(says(error_of(records.substr(0, records.size() - 9)), "line 5: not valid JSON"));
-    EXPECT_TRUE(says(error_of(records + "{\"metadata\":{}}\n"), "record 6"));
+    const std::string summary = recorded_result("aiperf-0.13.0/profile_export_aiperf.json");
+    const std::string records = recorded_result("aiperf-0.13.0/profile_export.jsonl");
+    EXPECT_TRUE(says(refusal_of(summary.substr(0, 5000)), "not valid JSON"));
+    EXPECT_TRUE(says(refusal_of(records.substr(0, records.size() - 9)), "line 5: not valid JSON"));
+    EXPECT_TRUE(says(refusal_of(records + "{\"metadata\":{}}\n"), "record 6"));
     EXPECT_TRUE(
-        says(error_of(R"({"aiperf_version":"1","request_latency":{"unit":"ms","avg":"5"}})"), "must be a number"));
-    EXPECT_TRUE(says(error_of(replaced(kCounted, "0.002", "null")), "JSON"));
+        says(refusal_of(R"({"aiperf_version":"1","request_latency":{"unit":"ms","avg":"5"}})"), "must be a number"));
+    EXPECT_TRUE(says(refusal_of(replaced(kCounted, "0.002", "null")), "JSON"));
 }
 
 // ---- GuideLLM ----
 
 TEST(MeasuredGuidellm, RequestsAreSamplesUnderTheNameOfWhatTheyMean) {
-    const MeasuredFile file = read(recorded("guidellm-0.8.1/benchmarks.json"));
+    const MeasuredFile file = read_result(recorded_result("guidellm-0.8.1/benchmarks.json"));
     EXPECT_EQ(file.tool, "guidellm");
     ASSERT_EQ(file.workloads.size(), 1U);
     const MeasuredWorkload& one = file.workloads[0];
@@ -324,30 +310,30 @@ std::string guidellm_with(const std::string& metric, const std::string& requests
 
 TEST(MeasuredGuidellm, WithoutAllRequestsTheSummaryCounts) {
     const std::string metric = R"({"count":2,"mean":3.0,"median":2.5,"std_dev":1.0})";
-    const MeasuredFile file = read(guidellm_with(metric));
+    const MeasuredFile file = read_result(guidellm_with(metric));
     EXPECT_EQ(file.workloads[0].name, "concurrent c8");
     expect_stated(file.workloads[0], "ttft_ms", 2.5, "median", 2);
     EXPECT_EQ(file.workloads[0].find("ttft_ms")->spread, 1.0);
     // None came: 0 stands for nothing.
     EXPECT_EQ(file.workloads[0].find("tpot_ms"), nullptr);
     const std::string one = R"([{"time_to_first_token_ms":2.0}])";
-    expect_stated(read(guidellm_with(metric, one)).workloads[0], "ttft_ms", 2.5, "median", 2);
-    expect_samples(read(guidellm_with(metric, one, 1)).workloads[0], "ttft_ms", false, {2});
+    expect_stated(read_result(guidellm_with(metric, one)).workloads[0], "ttft_ms", 2.5, "median", 2);
+    expect_samples(read_result(guidellm_with(metric, one, 1)).workloads[0], "ttft_ms", false, {2});
 }
 
 TEST(MeasuredGuidellm, BrokenFilesSayWhere) {
-    const std::string text = recorded("guidellm-0.8.1/benchmarks.json");
-    EXPECT_TRUE(says(error_of(text.substr(0, text.size() / 2)), "not valid JSON"));
-    EXPECT_TRUE(says(error_of(guidellm_with(R"({"count":2,"mean":"3","median":2})")), "must be numbers"));
-    EXPECT_TRUE(says(error_of(guidellm_with(R"({"count":2})", R"([{"time_to_first_token_ms":"2"}])")), "request 1"));
-    EXPECT_TRUE(says(error_of(R"({"benchmarks":[{"inter_token_latency_ms":1}]})"), "has no \"metrics\""));
-    EXPECT_TRUE(says(error_of(R"({"benchmarks":[],"x":"","inter_token_latency_ms":1})"), "nothing measured"));
+    const std::string text = recorded_result("guidellm-0.8.1/benchmarks.json");
+    EXPECT_TRUE(says(refusal_of(text.substr(0, text.size() / 2)), "not valid JSON"));
+    EXPECT_TRUE(says(refusal_of(guidellm_with(R"({"count":2,"mean":"3","median":2})")), "must be numbers"));
+    EXPECT_TRUE(says(refusal_of(guidellm_with(R"({"count":2})", R"([{"time_to_first_token_ms":"2"}])")), "request 1"));
+    EXPECT_TRUE(says(refusal_of(R"({"benchmarks":[{"inter_token_latency_ms":1}]})"), "has no \"metrics\""));
+    EXPECT_TRUE(says(refusal_of(R"({"benchmarks":[],"x":"","inter_token_latency_ms":1})"), "nothing measured"));
 }
 
 // ---- llama-benchy ----
 
 TEST(MeasuredLlamaBenchy, EachBenchmarkHasItsValues) {
-    const MeasuredFile file = read(recorded("llama-benchy-0.4.0/concurrency.json"));
+    const MeasuredFile file = read_result(recorded_result("llama-benchy-0.4.0/concurrency.json"));
     EXPECT_EQ(file.tool, "llama-benchy");
     ASSERT_EQ(file.workloads.size(), 4U);
     EXPECT_EQ(file.workloads[0].name, "pp64+tg16");
@@ -376,12 +362,12 @@ TEST(MeasuredLlamaBenchy, EachBenchmarkHasItsValues) {
 }
 
 TEST(MeasuredLlamaBenchy, BrokenFilesSayWhere) {
-    const std::string text = recorded("llama-benchy-0.4.0/concurrency.json");
-    EXPECT_TRUE(says(error_of(text.substr(0, text.size() - 10)), "not valid JSON"));
-    EXPECT_TRUE(says(error_of(replaced(text, "\"values\": [", "\"values\": [null, ")), "benchmark 1: \"values\""));
-    EXPECT_TRUE(says(error_of(R"({"latency_mode":1,"pp_throughput":1,"benchmarks":[3]})"), "benchmark 1"));
-    EXPECT_TRUE(says(error_of(R"({"latency_mode":1,"pp_throughput":1,"benchmarks":[]})"), "nothing measured"));
-    EXPECT_TRUE(says(error_of(R"({"latency_mode":1,"pp_throughput":1})"), "known form"));
+    const std::string text = recorded_result("llama-benchy-0.4.0/concurrency.json");
+    EXPECT_TRUE(says(refusal_of(text.substr(0, text.size() - 10)), "not valid JSON"));
+    EXPECT_TRUE(says(refusal_of(replaced(text, "\"values\": [", "\"values\": [null, ")), "benchmark 1: \"values\""));
+    EXPECT_TRUE(says(refusal_of(R"({"latency_mode":1,"pp_throughput":1,"benchmarks":[3]})"), "benchmark 1"));
+    EXPECT_TRUE(says(refusal_of(R"({"latency_mode":1,"pp_throughput":1,"benchmarks":[]})"), "nothing measured"));
+    EXPECT_TRUE(says(refusal_of(R"({"latency_mode":1,"pp_throughput":1})"), "known form"));
 }
 
 }  // namespace

@@ -6,33 +6,18 @@
 #include <gtest/gtest.h>
 
 #include "metrics/table.h"
+#include "support/measured_files.h"
 #include "system/system.h"
 
 namespace velollm::serde {
 namespace {
 
-MeasuredFile read(const std::string& text) {
-    auto file = read_measured(text, "r.json");
-    EXPECT_TRUE(file) << file.error().message;
-    return file ? *file : MeasuredFile{};
-}
+using test::read_result;
+using test::refusal_of;
+using test::says;
 
 MeasuredFile read_of_tests(const std::string& name) {
-    return read(system::read_file(std::string(VELOLLM_TESTS_DIR) + "/" + name).value_or(""));
-}
-
-std::string error_of(const std::string& text) {
-    const auto file = read_measured(text, "r.json");
-    EXPECT_FALSE(file) << text.substr(0, 200);
-    if (file) return {};
-    EXPECT_EQ(file.error().code, ErrorCode::kUsage);
-    EXPECT_TRUE(file.error().message.starts_with("r.json: ")) << file.error().message;
-    EXPECT_FALSE(file.error().hint.empty()) << file.error().message;
-    return file.error().message;
-}
-
-bool says(const std::string& text, std::string_view part) {
-    return text.find(part) != std::string::npos;
+    return read_result(system::read_file(std::string(VELOLLM_TESTS_DIR) + "/" + name).value_or(""));
 }
 
 // ---- Files of this program ----
@@ -88,7 +73,7 @@ TEST(Measured, AResultOfThisProgramHasItsSamplesAndWhatItWasMeasuredOn) {
 }
 
 TEST(Measured, AResultWithTheOriginalKeysOnlyIsRead) {
-    const MeasuredFile file = read(R"([
+    const MeasuredFile file = read_result(R"([
       {"config": {"name": "short_completion", "model": "llama3.2:3b", "prompt": "Write", "max_tokens": 50,
                   "iterations": 5},
        "tokens_per_second": 84.0, "time_to_first_token_ms": 127.3, "total_time_ms": 3002.5, "total_tokens": 252,
@@ -112,22 +97,23 @@ TEST(Measured, AResultWithTheOriginalKeysOnlyIsRead) {
 
 TEST(Measured, WhatIsAbsentIsNotZero) {
     // The original form writes 0 where nothing came.
-    const MeasuredFile file = read(result_with(R"("status":"ok","measured":{})"));
+    const MeasuredFile file = read_result(result_with(R"("status":"ok","measured":{})"));
     EXPECT_EQ(file.workloads[0].find("time_to_first_token_ms"), nullptr);
     EXPECT_NE(file.workloads[0].find("tokens_per_second"), nullptr);
-    const MeasuredFile nulls = read(R"([{"config":{"name":"a"},"tokens_per_second":2,"time_to_first_token_ms":null,
+    const MeasuredFile nulls =
+        read_result(R"([{"config":{"name":"a"},"tokens_per_second":2,"time_to_first_token_ms":null,
                                          "total_time_ms":"3"}])");
     EXPECT_EQ(nulls.workloads[0].metrics.size(), 1U);
     EXPECT_EQ(nulls.workloads[0].metrics[0].n, 0U);
 }
 
 TEST(Measured, AResultThatFailedIsStillOne) {
-    const MeasuredFile file = read(R"([{"config":{"name":"a"},"tokens_per_second":0,"time_to_first_token_ms":0,
+    const MeasuredFile file = read_result(R"([{"config":{"name":"a"},"tokens_per_second":0,"time_to_first_token_ms":0,
                                         "velollm":{"schema":"velollm.result/1.0","status":"failed","measured":{}}}])");
     ASSERT_EQ(file.workloads.size(), 1U);
     EXPECT_EQ(file.workloads[0].status, "failed");
     EXPECT_TRUE(file.workloads[0].metrics.empty());
-    EXPECT_TRUE(says(error_of(R"([{"config":{"name":"a"},"tokens_per_second":0}])"), "nothing measured"));
+    EXPECT_TRUE(says(refusal_of(R"([{"config":{"name":"a"},"tokens_per_second":0}])"), "nothing measured"));
 }
 
 constexpr const char* kTurns = R"("samples":[{"counted":true,"nonce":"one"},{"counted":false,"nonce":"two"},
@@ -138,7 +124,7 @@ constexpr const char* kValues = R"("measured":{"ttft_ms":{"n":3,"median":2,"samp
 
 TEST(Measured, SamplesOfTurnsArePairedByTheNonceOfTheCountedOnes) {
     const MeasuredFile file =
-        read(result_with(fmt::format(R"("method":{{"interleaved_with":["ollama"]}},{},{})", kTurns, kValues)));
+        read_result(result_with(fmt::format(R"("method":{{"interleaved_with":["ollama"]}},{},{})", kTurns, kValues)));
     const MeasuredWorkload& one = file.workloads[0];
     EXPECT_EQ(one.find("ttft_ms")->pair_keys, (std::vector<std::string>{"one", "three", "four"}));
     // One request lacks it: whose the two samples are isn't known.
@@ -147,9 +133,9 @@ TEST(Measured, SamplesOfTurnsArePairedByTheNonceOfTheCountedOnes) {
 }
 
 TEST(Measured, SamplesArePairedOnlyWhereTurnsWereTaken) {
-    const MeasuredFile file = read(result_with(fmt::format(R"("method":{{}},{},{})", kTurns, kValues)));
+    const MeasuredFile file = read_result(result_with(fmt::format(R"("method":{{}},{},{})", kTurns, kValues)));
     EXPECT_TRUE(file.workloads[0].find("ttft_ms")->pair_keys.empty());
-    const MeasuredFile doubled = read(result_with(fmt::format(
+    const MeasuredFile doubled = read_result(result_with(fmt::format(
         R"("method":{{"interleaved_with":["ollama"]}},"samples":[{{"counted":true,"nonce":"one"}},
            {{"counted":true,"nonce":"one"}},{{"counted":true,"nonce":"four"}}],{})",
         kValues)));
@@ -166,7 +152,7 @@ TEST(Measured, TheDirectionsAreThoseOfTheMetricTable) {
 }
 
 TEST(Measured, AMetricOfALaterVersionIsLeftOutWithANoteWhereItsDirectionIsUnknown) {
-    const MeasuredFile file = read(result_with(R"("measured":{"wonder":{"n":1,"median":1},
+    const MeasuredFile file = read_result(result_with(R"("measured":{"wonder":{"n":1,"median":1},
                                                               "wonder_tps":{"n":1,"median":1}})"));
     EXPECT_NE(file.workloads[0].find("wonder_tps"), nullptr);
     EXPECT_EQ(file.workloads[0].find("wonder"), nullptr);
@@ -188,16 +174,16 @@ TEST(Measured, BrokenResultsOfThisProgramSayWhere) {
         {R"([{"config":{"name":"a"},"tokens_per_second":1}, 3])", "benchmark 2"},
         {result_with(R"("status":"ok")").substr(0, 200), "not valid JSON"},
     };
-    for (const auto& [text, part] : cases) EXPECT_TRUE(says(error_of(text), part)) << error_of(text);
+    for (const auto& [text, part] : cases) EXPECT_TRUE(says(refusal_of(text), part)) << refusal_of(text);
 }
 
 TEST(Measured, NumbersThatAreNoneAreAbsentAndOfEqualKeysTheLastCounts) {
-    const MeasuredFile file = read(R"([{"config":{"name":"a \"NaN, \\"},"tokens_per_second":NaN,
+    const MeasuredFile file = read_result(R"([{"config":{"name":"a \"NaN, \\"},"tokens_per_second":NaN,
         "tokens_per_second":5,"time_to_first_token_ms":-Infinity,"total_time_ms":Infinity}])");
     ASSERT_EQ(file.workloads[0].metrics.size(), 1U);
     EXPECT_EQ(file.workloads[0].metrics[0].centre, 5.0);
     EXPECT_EQ(file.workloads[0].name, "a \"NaN, \\");
-    EXPECT_TRUE(says(error_of(R"([{"config":{"name":"a"},"tokens_per_second":NaNs}])"), "not valid JSON"));
+    EXPECT_TRUE(says(refusal_of(R"([{"config":{"name":"a"},"tokens_per_second":NaNs}])"), "not valid JSON"));
 }
 
 // ---- Files of nobody ----
@@ -205,19 +191,21 @@ TEST(Measured, NumbersThatAreNoneAreAbsentAndOfEqualKeysTheLastCounts) {
 TEST(Measured, AnUnknownFileIsRefusedWithTheFormsThatAreRead) {
     for (const char* text : {"hello", "{}", "[]", "[1]", "3", "a,b\n1,2\n", R"({"config":3,"tokens_per_second":[]})",
                              R"([{"config":3,"tokens_per_second":1}])", "| a | b |\n|---|---|\n| 1 | 2 |\n"}) {
-        EXPECT_TRUE(says(error_of(text), "no result file of a known form")) << text;
+        EXPECT_TRUE(says(refusal_of(text), "no result file of a known form")) << text;
         EXPECT_TRUE(says(read_measured(text, "r.json").error().hint, "llama-bench")) << text;
     }
-    EXPECT_TRUE(says(error_of(""), "empty"));
-    EXPECT_TRUE(says(error_of(" \n\t"), "empty"));
-    EXPECT_TRUE(says(error_of("\xFF\xFE[\0"), "UTF-16"));
-    EXPECT_EQ(read("\xEF\xBB\xBF" + result_with(R"("status":"ok")")).tool, "velollm");
+    EXPECT_TRUE(says(refusal_of(""), "empty"));
+    EXPECT_TRUE(says(refusal_of(" \n\t"), "empty"));
+    EXPECT_TRUE(says(refusal_of("\xFF\xFE[\0"), "UTF-16"));
+    EXPECT_EQ(read_result("\xEF\xBB\xBF" + result_with(R"("status":"ok")")).tool, "velollm");
 }
 
 TEST(Measured, AHugeOrDeepFileIsRefusedInTime) {
-    EXPECT_TRUE(says(error_of(std::string(100'000'000, 'x')), "known form"));
-    EXPECT_TRUE(says(error_of(R"([{"config":{},"tokens_per_second":1},)" + std::string(1'000'000, '[')), "not valid"));
-    EXPECT_TRUE(says(error_of(R"([{"config":{},"tokens_per_second":1,"a":")" + std::string(1'000'000, 'a')), "valid"));
+    EXPECT_TRUE(says(refusal_of(std::string(100'000'000, 'x')), "known form"));
+    EXPECT_TRUE(
+        says(refusal_of(R"([{"config":{},"tokens_per_second":1},)" + std::string(1'000'000, '[')), "not valid"));
+    EXPECT_TRUE(
+        says(refusal_of(R"([{"config":{},"tokens_per_second":1,"a":")" + std::string(1'000'000, 'a')), "valid"));
 }
 
 }  // namespace
