@@ -126,6 +126,12 @@ struct OptimizeArgs {
     bool allow_lossy = false;
     bool json = false;
     bool check = false;  ///< only compare what is set with what is in force
+    bool tune = false;   ///< search by measuring
+    std::string budget = "normal";
+    std::string prompt;  ///< to measure with; empty: our own
+    bool fresh = false;  ///< search though it was searched before
+    bool accept_tradeoffs = false;
+    std::optional<std::uint64_t> seed;
     bool apply = false;
     bool yes = false;  ///< don't ask
     bool status = false;

@@ -165,9 +165,8 @@ Result<void> do_apply(const OptimizeArgs& args, const optimize::Plan& plan, cons
 
 }  // namespace
 
-int apply_plan(const OptimizeArgs& args, const report::Console& console, const optimize::Facts& facts,
-               const system::System& system) {
-    const optimize::Plan plan = optimize::make_plan(facts);
+int apply_plan(const OptimizeArgs& args, const report::Console& console, const optimize::Plan& plan,
+               const optimize::Facts& facts, const system::System& system) {
     Out out;
     if (const auto told = out.print(optimize::plan_text(plan, false) + "\n"); !told) return fail(console, told.error());
     if (plan.changes().empty()) return 0;

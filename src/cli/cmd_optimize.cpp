@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cli/cmd_apply.h"
+#include "cli/cmd_tune.h"
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "optimize/observe.h"
@@ -187,8 +188,10 @@ int cmd_optimize(const OptimizeArgs& args, const system::System& system) {
     const optimize::Facts facts =
         optimize::gather(target, *optimize::parse_profile(args.profile), limits, system, clock);
     if (args.check) return check(args, console, facts, stored);
-    if (args.apply) return apply_plan(args, console, facts, system);
-    const optimize::Plan plan = optimize::make_plan(facts);
+    Result<optimize::Plan> made = args.tune ? tune(args, console, facts, system) : optimize::make_plan(facts);
+    if (!made) return fail(console, made.error());
+    const optimize::Plan& plan = *made;
+    if (args.apply) return apply_plan(args, console, plan, facts, system);
     if (formats != std::vector{Format::kText}) keep(plan, system);
     return to_file ? write_files(args, console, plan, formats, style) : print_all(console, plan, formats, style);
 }

@@ -26,6 +26,7 @@ public:
 
     Result<SearchResult> run() {
         begin_ = clock_.now();
+        result_.best = plan_.start;
         if (const auto known = measure_noise(); !known) return known.error();
         for (const Stage& stage : plan_.stages) {
             if (stopped()) return give_up();
@@ -90,6 +91,7 @@ private:
         return {};
     }
 
+    /// Time is shared out evenly over the stages.
     std::size_t runs_of_stage(std::size_t runners) const {
         const double seconds = kRaceShare * to_seconds(plan_.budget) / static_cast<double>(plan_.stages.size());
         const double runs = seconds / std::max(1e-3, to_seconds(result_.block));

@@ -28,6 +28,7 @@ struct Stage {
 
 struct SearchPlan {
     std::vector<Stage> stages;
+    Choice start = {};  ///< taken to have won already
     /// What a block costs, less is better.
     std::function<std::optional<double>(const benchmark::Block&)> cost;
     double delta = 0.02;       ///< least gain worth a change

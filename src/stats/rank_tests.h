@@ -5,8 +5,8 @@
 
 namespace velollm::stats {
 
-/// Largest number of values for which the distributions below are exact; beyond it the normal distribution stands in,
-/// whose tails are then within a few per cent of the exact ones down to 0.001 (compared in the tests at the edge).
+/// Largest number of values for which the distributions below are exact. Beyond it the normal distribution stands in:
+/// within 6 % of the exact one to two standard deviations, and a fifth too large at three, on the careful side.
 inline constexpr std::size_t kExactPairs = 50;
 inline constexpr std::size_t kExactSide = 20;  ///< of the larger of two samples
 

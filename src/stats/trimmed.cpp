@@ -40,16 +40,23 @@ std::optional<ShiftInterval> trimmed_interval(const std::vector<double>& differe
         for (std::size_t j = i; j < differences.size(); ++j) grid.push_back((differences[i] + differences[j]) / 2.0);
     std::sort(grid.begin(), grid.end());
     if (trimmed_tail(differences, grid.front() - 1.0, false) > tail) return std::nullopt;
-    // Just outside of the first average that is refused, counted from the middle.
+    // Outwards from the middle, in steps that hardly grow, to the first average that is refused. Far outside the
+    // distances of all pairs are large, a disturbed one isn't told from them, and the test would accept again.
     const auto edge = [&](bool lower) {
-        std::size_t good = grid.size() / 2;
-        std::size_t steps = lower ? good : grid.size() - 1 - good;
-        std::size_t bad = steps + 1;
+        const std::size_t middle = grid.size() / 2;
+        const std::size_t steps = lower ? middle : grid.size() - 1 - middle;
+        const auto at = [&](std::size_t step) { return grid[lower ? middle - step : middle + step]; };
+        const auto refused = [&](std::size_t step) { return trimmed_tail(differences, at(step), !lower) <= tail; };
         std::size_t reach = 0;
-        const auto at = [&](std::size_t step) { return grid[lower ? good - step : good + step]; };
+        std::size_t bad = 1;
+        while (bad <= steps && !refused(bad)) {
+            reach = bad;
+            bad += std::max<std::size_t>(1, reach / 8);
+        }
+        bad = std::min(bad, steps + 1);
         while (bad - reach > 1) {
-            const std::size_t middle = reach + (bad - reach) / 2;
-            (trimmed_tail(differences, at(middle), !lower) > tail ? reach : bad) = middle;
+            const std::size_t half = reach + (bad - reach) / 2;
+            (refused(half) ? bad : reach) = half;
         }
         return at(reach);
     };

@@ -1,0 +1,257 @@
+#include "cli/cmd_tune.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <utility>
+
+#include "backend/ollama_store_model.h"
+#include "backend/set_option.h"
+#include "backend/started_ollama.h"
+#include "benchmark/arms.h"
+#include "cli/interrupt.h"
+#include "cli/output.h"
+#include "optimize/rules.h"
+#include "optimize/tune.h"
+#include "optimize/tuned_file.h"
+
+namespace velollm::cli {
+namespace {
+
+using optimize::Choice;
+using optimize::Facts;
+using optimize::SearchEnd;
+using optimize::SearchResult;
+
+constexpr std::int64_t kWarmUp = 2;
+constexpr int kAtOnce = 8;  // clients of the profile batch
+constexpr Ns kQuiet = std::chrono::seconds(2);
+constexpr double kBusy = 0.10;
+constexpr double kOtherWords = 0.5;  // of an answer: where less of it is alike, more than rounding is at work
+
+class Tuner {
+public:
+    Tuner(const OptimizeArgs& args, const Facts& facts, const system::System& system)
+        : args_(args), facts_(facts), system_(system) {}
+
+    Result<optimize::Plan> run() {
+        if (const auto found = choose_target(); !found) return found.error();
+        const auto budget = *optimize::parse_budget(args_.budget);
+        const optimize::StagePlan stages = optimize::tune_stages(facts_, budget, environment_);
+        for (const auto& [name, why] : stages.skipped) say(fmt::format("{}: not tried, {}", name, why));
+        if (stages.stages.empty()) {
+            say("Nothing can be tried here.");
+            return finish({});
+        }
+        BenchmarkConfig config{.name = "tune",
+                               .model = "",
+                               .prompt = args_.prompt.empty() ? kPrompt : args_.prompt,
+                               .max_tokens = 48,
+                               .iterations = 1,
+                               .context_depth = depth()};
+        arms_.emplace(std::vector<TargetSpec>{base_}, config, kWarmUp, system_, facts_.hardware, clock_, interrupted);
+        if (facts_.profile == optimize::Profile::kBatch) arms_->send_at_once(kAtOnce);
+        if (const auto ready = arms_->connect(); !ready) return ready.error();
+        if (!arms_->reloads())
+            return Error{ErrorCode::kUsage, "This server can't be given other settings from here",
+                         "Start it by velollm: -b llamacpp -m FILE.gguf"};
+        preflight();
+        auto result = search(stages, budget);
+        if (!result) return result.error();
+        guard_answers(*result);
+        arms_->leave();
+        return finish(std::move(*result));
+    }
+
+private:
+    static constexpr const char* kPrompt =
+        "Explain how a bicycle stays upright, and then write the same again for a child of six.";
+
+    void say(const std::string& text) const {
+        if (!args_.out.quiet) std::fprintf(stderr, "%s\n", text.c_str());
+    }
+
+    std::int64_t depth() const { return args_.budget == "quick" ? 192 : 512; }
+
+    /// An engine of our own with the settings that are in force; where none can be started, the server that runs.
+    Result<void> choose_target() {
+        const int threads = optimize::threads_in_force(facts_);
+        if (facts_.engine == "embedded") {
+            base_.backend = "embedded";
+            base_.model = args_.model;
+            if (threads > 0) base_.options.num_thread = threads;
+            return {};
+        }
+        if (facts_.engine == "llama-server") return choose_llama_server(threads);
+        base_.backend = "ollama";
+        base_.model = facts_.model;
+        const auto binary = backend::find_ollama(system_);
+        if (binary && backend::find_stored_model(system_, facts_.model)) {
+            base_.own_server = environment_ = true;
+            if (facts_.observed.server)
+                for (const auto& [name, value] : facts_.observed.server->env) base_.server_env[name] = value;
+            say("Ollama is started anew for this, beside one that runs, on a port of its own.");
+            return {};
+        }
+        if (!facts_.observed.answering)
+            return Error{ErrorCode::kUnreachable, "No Ollama can be started or asked",
+                         binary ? "Its models can't be read here. Start it:  ollama serve" : binary.error().hint};
+        base_.url = args_.url;
+        say("The running Ollama is used: only settings of requests can be tried.");
+        return {};
+    }
+
+    Result<void> choose_llama_server(int threads) {
+        base_.backend = "llamacpp";
+        environment_ = true;
+        if (facts_.observed.server) {
+            base_.server_flags = optimize::flags_to_copy(facts_.observed.server->words);
+            base_.model = facts_.observed.model_file;
+            if (base_.model.empty())
+                base_.model = optimize::flag_value(facts_.observed.server->words, {"-m", "--model"}).value_or("");
+            for (const auto& [name, value] : facts_.observed.server->env) base_.server_env[name] = value;
+            say("A llama-server is started anew for this with the flags of the one that runs.");
+        }
+        if (base_.model.empty()) base_.model = args_.model;
+        if (base_.model.empty())
+            return Error{ErrorCode::kUsage, "Which model? Its file isn't known",
+                         "velollm optimize --tune -b llamacpp -m FILE.gguf"};
+        if (threads > 0) base_.options.num_thread = threads;
+        return {};
+    }
+
+    /// Tuning beside other work finds settings for that other work.
+    void preflight() {
+        const auto idle = arms_->watch_idle(kQuiet);
+        if (idle && idle->busy_share.value_or(0.0) > kBusy)
+            say(fmt::format(
+                "Warning: the machine is not idle, {:.0f} % of its processors are in use. Close other programs, "
+                "or trust the result less.",
+                100.0 * *idle->busy_share));
+        if (!facts_.observed.models.empty() && facts_.engine == "ollama")
+            say("Note: the running Ollama holds a model in memory; it isn't unloaded.");
+    }
+
+    /// The number of the arm with this choice, made when it is first asked for.
+    Result<std::size_t> arm_of(const Choice& choice) {
+        if (choice.empty()) return std::size_t{0};
+        const auto known = arms_of_.find(choice);
+        if (known != arms_of_.end()) return known->second;
+        TargetSpec target = base_;
+        for (const std::string& word : optimize::words_of(facts_, choice))
+            if (const auto set = backend::set_option(target, word); !set) return set.error();
+        const auto arm = arms_->add(std::move(target));
+        if (arm) arms_of_[choice] = *arm;
+        return arm;
+    }
+
+    Result<SearchResult> search(const optimize::StagePlan& stages, const optimize::TuneBudget& budget) {
+        optimize::SearchPlan plan;
+        plan.stages = stages.stages;
+        plan.cost = optimize::cost_of(facts_.profile);
+        plan.budget = budget.time;
+        plan.seed = args_.seed.value_or(system::random_u64() >> 32U);
+        const TimePoint begin = clock_.now();
+        const std::string key = optimize::tuned_key(facts_);
+        std::optional<Choice> known;
+        if (!args_.fresh) known = optimize::read_tuned(system_, key);
+        if (known) {
+            say("This machine, engine and model were tuned before: only the confirmation is made anew (--fresh "
+                "searches).");
+            plan.stages.clear();
+            plan.start = *known;
+        }
+        say(fmt::format("At most some {:.0f} min; Ctrl-C keeps what has won so far and changes nothing. Seed {}.",
+                        to_seconds(budget.time) / 60.0, plan.seed));
+        auto result = optimize::search(
+            plan,
+            [&](const Choice& choice, std::size_t requests) -> Result<benchmark::Block> {
+                const auto arm = arm_of(choice);
+                if (!arm) return arm.error();
+                return arms_->measure(*arm, requests);
+            },
+            clock_, interrupted,
+            [&](const std::string& line) {
+                say(fmt::format("{:>5.0f} s  {}", to_seconds(clock_.now() - begin), line));
+            });
+        if (result && !known && result->end == SearchEnd::kImproved) optimize::keep_tuned(system_, key, result->best);
+        return result;
+    }
+
+    /// Settings that are said to leave answers alone must do so.
+    void guard_answers(SearchResult& result) {
+        if (result.best.empty() || interrupted()) return;
+        const auto arm = arm_of(result.best);
+        if (!arm) return;
+        const auto before = arms_->answer(0);
+        const auto after = arms_->answer(*arm);
+        if (!before || !after) return;
+        const double alike = benchmark::common_share(*before, *after);
+        if (alike == 1.0) {
+            say("A fixed question is answered with the same words.");
+            return;
+        }
+        say(fmt::format("A fixed question is answered alike for the first {:.0f} % of the words.", 100.0 * alike));
+        if (alike < kOtherWords && !args_.allow_lossy && result.end == SearchEnd::kImproved) {
+            result.end = SearchEnd::kTradeoff;
+            result.worse = "answers change";
+        }
+    }
+
+    optimize::Plan finish(SearchResult result) {
+        const bool taken =
+            result.end == SearchEnd::kImproved || (result.end == SearchEnd::kTradeoff && args_.accept_tradeoffs);
+        switch (result.end) {
+            case SearchEnd::kImproved: break;
+            case SearchEnd::kTradeoff:
+                if (!taken)
+                    say(fmt::format("It is faster, but {}: nothing is changed without --accept-tradeoffs.",
+                                    result.worse));
+                break;
+            case SearchEnd::kStopped:
+                say(result.best.empty()
+                        ? "Stopped: nothing had won so far."
+                        : fmt::format("Stopped: {} had won so far; nothing confirms it, and nothing was changed.",
+                                      words(result.best)));
+                break;
+            case SearchEnd::kNoImprovement:
+                say(result.visible > 0.0
+                        ? fmt::format("No measurable improvement: your settings stay. A gain of {:.1f} % or more would "
+                                      "have been seen.",
+                                      100.0 * std::max(result.visible, 0.02))
+                        : "No measurable improvement: your settings stay.");
+                break;
+        }
+        if (!taken) result.end = SearchEnd::kNoImprovement;
+        return optimize::tuned_plan(facts_, result);
+    }
+
+    static std::string words(const Choice& choice) {
+        std::string text;
+        for (const auto& [setting, value] : choice) text += (text.empty() ? "" : ", ") + setting + "=" + value;
+        return text;
+    }
+
+    const OptimizeArgs& args_;
+    const Facts& facts_;
+    const system::System& system_;
+    system::SteadyClock clock_;
+    TargetSpec base_;
+    bool environment_ = false;
+    std::optional<benchmark::Arms> arms_;
+    std::map<Choice, std::size_t> arms_of_;
+};
+
+}  // namespace
+
+Result<optimize::Plan> tune(const OptimizeArgs& args, const report::Console&, const optimize::Facts& facts,
+                            const system::System& system) {
+    auto plan = Tuner(args, facts, system).run();
+    if (plan && interrupted()) return Error{ErrorCode::kInterrupted, "Stopped", "Nothing was changed."};
+    return plan;
+}
+
+}  // namespace velollm::cli

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "optimize/plan.h"
+#include "optimize/search.h"
+#include "system/system.h"
+
+namespace velollm::optimize {
+
+/// What a search stands for: model, engine and version, processor and GPUs with their drivers, threads, profile, memory
+/// in steps of 2 GiB. When any of these changes, it is searched anew.
+std::string tuned_key(const Facts& facts);
+
+/// The choice that a search with this key ended in; nothing when there was none. A file that can't be read counts as
+/// none: it is only a saving of time.
+std::optional<Choice> read_tuned(const system::System& system, const std::string& key);
+void keep_tuned(const system::System& system, const std::string& key, const Choice& choice);
+
+}  // namespace velollm::optimize
