@@ -2,7 +2,9 @@
 // runs that they took. Time is virtual; the road is that of the program, from the load loop over the metrics to the
 // verdict. Prints one table.
 //
-//   decisions [--seeds N] [--seed FIRST]     1000 seeds from 1 on; tuning takes half as many
+//   decisions [--seeds N] [--seed FIRST] [--only TEXT]
+//
+// 1000 seeds from 1 on; tuning takes half as many. --only: rows whose name holds the text.
 
 #include <fmt/core.h>
 
@@ -106,6 +108,12 @@ Tally try_ab(const Case& one, std::uint64_t first, std::size_t seeds) {
     return tally;
 }
 
+std::string_view only;  // --only: rows whose name holds this
+
+bool wanted(std::string_view name) {
+    return name.find(only) != std::string_view::npos;
+}
+
 void row(std::string_view name, std::string_view goal, const std::string& reached, bool good) {
     fmt::print("{:<52} {:<38} {:<46} {}\n", name, goal, reached, good ? "yes" : "NO");
     std::fflush(stdout);
@@ -143,6 +151,7 @@ void print_null(std::uint64_t first, std::size_t seeds) {
         {"equal, 3 % noise, looked at after each of 100 pairs", noisy(0.03), 1.0, false, true},
     };
     for (const Case& one : cases) {
+        if (!wanted(one.name)) continue;
         const Tally tally = try_ab(one, first, seeds);
         row(one.name, "called different: at most 5 %",
             fmt::format("{:.1f} % (faster {:.1f}, slower {:.1f}); same {:.1f} %",
@@ -154,6 +163,7 @@ void print_null(std::uint64_t first, std::size_t seeds) {
 
 void print_power(std::uint64_t first, std::size_t seeds) {
     const auto found = [&](const Case& one, double share, double pairs) {
+        if (!wanted(one.name)) return;
         const Tally tally = try_ab(one, first, seeds);
         const double took = tally.pairs_of_better.empty() ? 0.0 : stats::median_of(tally.pairs_of_better);
         row(one.name, fmt::format("found: at least {:.0f} %, median <= {:.0f} pairs", share, pairs),
@@ -163,13 +173,14 @@ void print_power(std::uint64_t first, std::size_t seeds) {
     };
     found({"5 % faster, 3 % noise", noisy(0.03), 1.05}, 95.0, 12.0);
     found({"3 % faster, 3 % noise, 5 % outliers x 1.3", with_outliers(noisy(0.03)), 1.03}, 85.0, 30.0);
-    {
+    if (wanted("equal, 1 % noise, limit 2 %")) {
         const Tally tally = try_ab({"", noisy(0.01)}, first, seeds);
         row("equal, 1 % noise, limit 2 %", "same within 10 pairs: at least 95 %",
             fmt::format("{:.1f} %, median {:.0f} pairs", tally.share(tally.same_in_10), stats::median_of(tally.pairs)),
             tally.share(tally.same_in_10) >= 95.0);
     }
     for (const double noise : {0.01, 0.03}) {
+        if (!wanted("2 % faster")) continue;
         const Tally tally = try_ab({"", noisy(noise), 1.02}, first, seeds);
         row(fmt::format("2 % faster, {:.0f} % noise, limit 2 %", 100.0 * noise), "called the same: at most 5 %",
             fmt::format("{:.1f} %", tally.share(tally.same)), tally.share(tally.same) <= 5.0 + sampling_error(seeds));
@@ -210,6 +221,7 @@ Tuned tune(const std::vector<double>& gains, const mock::PlantSpec& spec, std::u
 }
 
 void print_tuning(std::uint64_t first, std::size_t seeds) {
+    if (!wanted("tune")) return;
     constexpr std::size_t kSettings = 24;
     mock::PlantSpec spec = noisy(0.03, {Drift::Kind::kSawTooth, 0.03, 40});
     std::size_t near = 0;
@@ -257,6 +269,7 @@ int main(int argc, char** argv) {
     for (int i = 1; i + 1 < argc; i += 2) {
         const std::string_view option = argv[i];
         if (option == "--seeds") seeds = std::strtoull(argv[i + 1], nullptr, 10);
+        if (option == "--only") only = argv[i + 1];
         if (option == "--seed") first = std::strtoull(argv[i + 1], nullptr, 10);
     }
     if (seeds < 2) seeds = 2;

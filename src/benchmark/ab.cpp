@@ -166,16 +166,20 @@ Result<AbResult> run_ab(const AbPlan& plan, const MeasureBlock& measure, Clock& 
     const bool pilot = plan.reload && plan.requests == 0;
     std::size_t requests = plan.requests > 0 ? plan.requests : pilot ? kPilotRequests : 1;
     std::size_t failing = 0;
+    Ns last{0};  // what a pair took
     while (plan.watch || result.pairs.size() < plan.most_pairs + result.failed_pairs) {
         if (stop && stop()) {
             result.end = AbEnd::kStopped;
             break;
         }
-        if (plan.budget && clock.now() - begin >= *plan.budget) {
+        // A pair that would end after its time isn't begun.
+        if (plan.budget && clock.now() - begin + last >= *plan.budget && (last > Ns{0} || *plan.budget <= Ns{0})) {
             result.end = AbEnd::kBudgetOver;
             break;
         }
+        const TimePoint turn = clock.now();
         auto pair = measure_pair(plan, measure, requests, (order.next() >> 63U) != 0);
+        last = clock.now() - turn;
         if (!pair) {
             if (pair.error().code != ErrorCode::kInterrupted || result.pairs.empty()) return pair.error();
             result.end = AbEnd::kStopped;

@@ -31,11 +31,11 @@ std::optional<std::size_t> next_look(std::size_t pairs) {
 
 Judgement judge_look(const std::vector<double>& log_ratios, const Limits& limits) {
     Judgement out = judge_pairs(log_ratios, limits);
-    double alpha_same = kLooks[0].alpha_same;
+    Look now = kLooks[0];
     for (const Look& look : kLooks)
-        if (look.pairs <= log_ratios.size()) alpha_same = look.alpha_same;
-    const auto interval = trimmed_interval(log_ratios, kLookAlpha / 2.0);
-    const auto within = trimmed_interval(log_ratios, alpha_same);
+        if (look.pairs <= log_ratios.size()) now = look;
+    const auto interval = trimmed_interval(log_ratios, now.alpha / 2.0);
+    const auto within = trimmed_interval(log_ratios, now.alpha_same);
     out.decision = decide(interval, within, limits);
     out.interval = factors(interval);
     out.within = factors(within);

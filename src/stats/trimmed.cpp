@@ -9,7 +9,7 @@
 namespace velollm::stats {
 namespace {
 
-constexpr double kTooFar = 4.0;          // robust standard deviations
+constexpr double kTooFar = 2.5;          // robust standard deviations
 constexpr double kToDeviation = 1.4826;  // of the median distance
 
 /// The differences from `shift` that count.
