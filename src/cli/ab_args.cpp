@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <limits>
 
 #include "base/text.h"
 #include "cli/share.h"
+#include "metrics/table.h"
 
 namespace velollm::cli {
 namespace {
@@ -122,6 +124,10 @@ Result<void> finish_ab(const AbWords& words, AbArgs& args) {
     if (!args.null_test && args.a.empty() && args.b.empty())
         return Error{ErrorCode::kUsage, "Nothing says what A and B differ by",
                      "velollm ab --a num_thread=4 --b num_thread=2, or --null for A against A"};
+    const auto table = metrics::metric_table();
+    if (std::none_of(table.begin(), table.end(), [&](const auto& row) { return row.key == args.plan.metric; }))
+        return Error{ErrorCode::kUsage, fmt::format("Unknown metric: {}", base::one_line(args.plan.metric, 60)),
+                     "docs/metrics.md lists them: decode_tps, ttft_ms, prefill_tps, e2e_ms, ..."};
     if (!words.delta.empty()) {
         const auto delta = read_share("--delta", words.delta);
         if (!delta) return delta.error();

@@ -1,0 +1,103 @@
+"""`velollm ab` with scripted servers and the embedded engine: verdicts, exit codes, files."""
+
+import json
+import signal
+import subprocess
+import sys
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
+# pylint: disable=wrong-import-position
+from mock_server import Mock
+from velollm_cli import SCHEMA_CHECK, SOURCE, CliTest
+
+
+class Ab(CliTest):
+    """Servers that keep to their script on the microsecond make pairs that differ by what the script says."""
+
+    def server(self, speed, **more):
+        server = Mock({"rate_model": {"pp_tok_s": 20000, "tg_tok_s": speed}, **more}, self.folder)
+        self.addCleanup(server.stop)
+        return server
+
+    def ab(self, a, b, *words, **options):
+        return self.velollm("ab", "-b", "openai", "--a", f"url={a.url}/v1", "--b", f"url={b.url}/v1", "--max-tokens", "12",
+                            "--warmup", "1", "--quiet-check", "0", *words, **options)
+
+    def document(self, text):
+        path = self.folder / "ab.json"
+        path.write_text(text, encoding="utf-8")
+        done = subprocess.run([SCHEMA_CHECK, str(SOURCE / "schema/velollm-ab-1.schema.json"), str(path)], capture_output=True,
+                              text=True, timeout=30, check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        return json.loads(text)
+
+    def test_faster_and_slower(self):
+        slow, fast = self.server(200), self.server(300)
+        done = self.expect(self.ab(slow, fast, "--json"), 0)
+        document = self.document(done.out)
+        self.assertEqual(document["primary"]["verdict"], "faster")
+        self.assertAlmostEqual(document["primary"]["factor"], 1.5, delta=0.05)
+        self.assertEqual(document["end"], "decided")
+        self.assertFalse(document["reload"])
+        self.assertEqual({pair["order"] for pair in document["pairs"]} - {"AB", "BA"}, set())
+        done = self.expect(self.ab(fast, slow), 10)
+        self.assertRegex(done.out, r"(?m)^SLOWER +decode -3[0-9.]+ % \[.*8 pairs, p = ")
+        self.assertRegex(done.out, r"(?m)^ +1  (A B|B A) ")
+
+    def test_null(self):
+        server = self.server(200)
+        done = self.velollm("ab", "-b", "openai", "--null", "--a", f"url={server.url}/v1", "--max-tokens", "12", "--warmup", "1",
+                            "--quiet-check", "0", "--delta", "30%", "--json")
+        self.expect(done, 0)
+        document = self.document(done.out)
+        self.assertTrue(document["null_test"])
+        self.assertIn(document["primary"]["verdict"], ("same", "small_change"))
+
+    def test_too_few_pairs_cannot_tell(self):
+        done = self.expect(self.ab(self.server(200), self.server(300), "--pairs", "3"), 11)
+        self.assertRegex(done.out, r"(?m)^UNCLEAR +decode \+[0-9.]+ %  3 pairs")
+        self.assertIn("Stopped after 3 pairs, as planned.", done.out)
+
+    def test_markdown_and_file(self):
+        path = self.folder / "out.json"
+        done = self.expect(self.ab(self.server(200), self.server(300), "--format", "md", "-o", path), 0)
+        self.assertIn("| decode, tok/s |", done.out)
+        self.assertIn("| FASTER | 8 |", done.out)
+        self.document(path.read_text(encoding="utf-8"))
+
+    def test_wrong_usage(self):
+        for words, part in ((("ab",), "Nothing says what A and B differ by"), (("ab", "--a", "speed=2"), "no such setting"),
+                            (("ab", "--a", "num_thread=many"), "not a whole number"), (("ab", "--null", "--b", "num_thread=2"), "--null"),
+                            (("ab", "--a", "num_thread=1", "--budget", "soon"), "--budget"),
+                            (("ab", "--a", "num_thread=1", "--metric", "x", "-b", "embedded", "--quiet-check", "0"), "Unknown metric")):
+            with self.subTest(words):
+                self.assert_error(self.velollm(*words), 2, part)
+
+    def test_a_server_that_is_not_there(self):
+        self.assert_error(self.velollm("ab", "-b", "openai", "--a", "url=http://127.0.0.1:1/v1", "--b",
+                                       "url=http://127.0.0.1:2/v1", "--quiet-check", "0"), 3, "127.0.0.1:1")
+
+    def test_a_server_that_goes_away(self):
+        slow = self.server(200)
+        gone = self.server(300, requests=[{}, {}, {}, {"http": {"status": 500}}])
+        done = self.expect(self.ab(slow, gone, "--pairs", "8", "--json"), 0)
+        document = self.document(done.out)
+        self.assertGreater(document["failed_pairs"], 0)
+        self.assertEqual(document["primary"]["pairs"], 8)
+
+    def test_stopped_by_the_user(self):
+        running = self.start("ab", "-b", "openai", "--a", f"url={self.server(200).url}/v1", "--b", f"url={self.server(202).url}/v1",
+                             "--max-tokens", "12", "--quiet-check", "0", "--watch", "--delta", "0.1%", "-o", self.folder / "w.json")
+        running.wait_for("  3  ")
+        running.signal(signal.SIGINT)
+        done = running.finish(30)
+        self.expect(done, 130)
+        document = self.document((self.folder / "w.json").read_text(encoding="utf-8"))
+        self.assertEqual(document["end"], "stopped")
+        self.assertGreaterEqual(len(document["pairs"]), 3)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,272 @@
+// The search for settings on a simulated machine with known truth, in virtual time with fixed seeds.
+
+#include "optimize/search.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <map>
+#include <string>
+
+#include "backend/set_option.h"
+#include "base/split_mix.h"
+#include "benchmark/arms.h"
+#include "load/engine.h"
+#include "load/schedule.h"
+#include "mock/plant.h"
+#include "optimize/tune.h"
+
+namespace velollm::optimize {
+namespace search_test {
+
+/// An engine whose speed hangs on its settings as the function says.
+class World {
+public:
+    World(const mock::PlantSpec& spec, std::uint64_t seed, std::function<double(const Choice&)> gain)
+        : plant_(spec, seed), gain_(std::move(gain)) {}
+
+    Result<benchmark::Block> measure(const Choice& choice, std::size_t requests) {
+        const double gain = gain_(choice);
+        if (gain <= 0.0) return Error{ErrorCode::kFailed, "out of memory", ""};
+        mock::PlantEngine engine(plant_, gain);
+        benchmark::Block block;
+        const TimePoint begin = plant_.clock().now();
+        EXPECT_TRUE(engine.load());
+        block.load = plant_.clock().now() - begin;
+        const std::vector<Prompt> prompts(requests, Prompt{.text = "four words of prompt", .max_tokens = 8});
+        Run run =
+            load::run_load(load::closed_loop(requests, 1), prompts, engine, plant_.clock(), std::chrono::hours(1), {});
+        block.requests = std::move(run.requests);
+        block.wall = run.wall;
+        return block;
+    }
+
+    SearchResult search(SearchPlan plan, const std::function<bool()>& stop = {}) {
+        plan.cost = cost_of(Profile::kChat);
+        auto result = optimize::search(
+            plan, [&](const Choice& choice, std::size_t requests) { return measure(choice, requests); }, plant_.clock(),
+            stop, [&](const std::string& line) { said += line + "\n"; });
+        EXPECT_TRUE(result);
+        return result ? std::move(*result) : SearchResult{};
+    }
+
+    std::string said;
+
+private:
+    mock::Plant plant_;
+    std::function<double(const Choice&)> gain_;
+};
+
+mock::PlantSpec machine() {
+    mock::PlantSpec spec;
+    spec.noise = 0.02;
+    spec.reload = std::chrono::seconds(1);
+    return spec;
+}
+
+std::string value_of(const Choice& choice, const std::string& setting) {
+    const auto it = choice.find(setting);
+    return it == choice.end() ? "" : it->second;
+}
+
+const Stage kThreads{"S2", "threads", {"1", "2", "3"}};
+const Stage kBatch{"S3", "num_batch", {"1024", "2048"}};
+
+TEST(Search, FindsWhatHelpsAndConfirmsIt) {
+    World world(machine(), 1, [](const Choice& choice) { return value_of(choice, "threads") == "1" ? 2.0 : 1.0; });
+    const SearchResult result = world.search({.stages = {kThreads, kBatch}, .seed = 3});
+    EXPECT_EQ(result.end, SearchEnd::kImproved);
+    EXPECT_EQ(result.best, (Choice{{"threads", "1"}}));
+    ASSERT_TRUE(result.confirmed);
+    EXPECT_NEAR(result.confirmed->measured.judgement.factor, 0.5, 0.02);
+    EXPECT_GE(result.confirmed->measured.pairs.size(), 8U);
+}
+
+TEST(Search, EqualSettingsEndInNoImprovement) {
+    int unfounded = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+        World world(machine(), seed, [](const Choice&) { return 1.0; });
+        const SearchResult result = world.search({.stages = {kThreads, kBatch}, .seed = seed});
+        unfounded += result.end == SearchEnd::kImproved ? 1 : 0;
+        EXPECT_GT(result.noise, 0.0);
+        EXPECT_GT(result.visible, 0.0);
+    }
+    EXPECT_LE(unfounded, 2);
+}
+
+TEST(Search, ASettingThatFailsIsOutAndTheRestGoesOn) {
+    World world(machine(), 2, [](const Choice& choice) {
+        if (value_of(choice, "num_batch") == "2048") return 0.0;
+        return value_of(choice, "num_batch") == "1024" ? 1.2 : 1.0;
+    });
+    const SearchResult result = world.search({.stages = {kBatch}, .seed = 5});
+    EXPECT_EQ(result.end, SearchEnd::kImproved);
+    EXPECT_EQ(value_of(result.best, "num_batch"), "1024");
+    EXPECT_NE(world.said.find("num_batch=2048: out, out of memory"), std::string::npos);
+}
+
+TEST(Search, WhatNobodyMissesIsLeftOut) {
+    // The second change helps only as long as the first isn't made.
+    World world(machine(), 7, [](const Choice& choice) {
+        if (value_of(choice, "num_batch") == "2048") return 1.5;
+        return value_of(choice, "threads") == "1" ? 1.3 : 1.0;
+    });
+    const SearchResult result = world.search({.stages = {kThreads, kBatch}, .seed = 11});
+    EXPECT_EQ(result.end, SearchEnd::kImproved);
+    EXPECT_EQ(result.best, (Choice{{"num_batch", "2048"}}));
+    EXPECT_TRUE(result.stages.front().dropped);
+    EXPECT_FALSE(result.stages.back().dropped);
+}
+
+TEST(Search, AStopKeepsTheBestAndConfirmsNothing) {
+    World world(machine(), 1, [](const Choice& choice) { return value_of(choice, "threads") == "1" ? 2.0 : 1.0; });
+    const SearchResult result = world.search({.stages = {kThreads, kBatch}, .seed = 3}, [&] {
+        return world.said.find("threads=1 is ahead") != std::string::npos;
+    });
+    EXPECT_EQ(result.end, SearchEnd::kStopped);
+    EXPECT_EQ(result.best, (Choice{{"threads", "1"}}));
+    EXPECT_FALSE(result.confirmed);
+}
+
+TEST(Search, AKnownChoiceIsOnlyConfirmed) {
+    World world(machine(), 4, [](const Choice& choice) { return value_of(choice, "threads") == "1" ? 1.3 : 1.0; });
+    const SearchResult result = world.search({.stages = {}, .start = {{"threads", "1"}}, .seed = 6});
+    EXPECT_EQ(result.end, SearchEnd::kImproved);
+    EXPECT_TRUE(result.stages.empty());
+}
+
+TEST(Race, FindsTheCheapestOfMany) {
+    // C23: 24 settings, known best; within 1 % of it.
+    int near = 0;
+    std::size_t most = 0;
+    constexpr int kSeeds = 60;
+    for (std::uint64_t seed = 1; seed <= kSeeds; ++seed) {
+        base::SplitMix random(base::split_mix(seed + 7));
+        std::vector<double> costs;
+        for (int i = 0; i < 24; ++i) costs.push_back(1.0 + 0.15 * random.uniform());
+        mock::PlantSpec spec;
+        spec.drift = {mock::Drift::Kind::kSawTooth, 0.03, 40};
+        mock::Plant plant(spec, seed);
+        const RaceResult result = race(
+            costs.size(), [&](std::size_t runner) -> Result<double> { return costs[runner] / plant.next_factor(); },
+            {.most_runs = 130, .seed = seed});
+        const double best = *std::min_element(costs.begin(), costs.end());
+        near += costs[result.ranking.front()] <= best * 1.01 ? 1 : 0;
+        most = std::max(most, result.runs);
+        EXPECT_EQ(result.ranking.size(), 24U);
+    }
+    EXPECT_GE(near, 53);  // 90 % less two standard errors of it
+    EXPECT_LE(most, 130U);
+}
+
+TEST(Race, AnInterruptionLeavesTheBlockOut) {
+    std::size_t runs = 0;
+    const RaceResult result = race(3,
+                                   [&](std::size_t) -> Result<double> {
+                                       if (++runs > 5) return Error{ErrorCode::kInterrupted, "", ""};
+                                       return 1.0;
+                                   },
+                                   {.most_runs = 100, .seed = 1});
+    EXPECT_TRUE(result.stopped);
+    for (const Runner& runner : result.runners) EXPECT_EQ(runner.logs.size(), 1U);
+}
+
+TEST(Cost, ATurnIsPromptAndAnswer) {
+    mock::PlantSpec spec;
+    spec.noise = 0.0;
+    World world(spec, 1, [](const Choice&) { return 1.0; });
+    const auto block = world.measure({}, 1);
+    ASSERT_TRUE(block);
+    // 1000 prompt tokens a second and 50 of the answer: 1024 / 1000 + 256 / 50.
+    EXPECT_NEAR(*turn_seconds(*block, turn_of(Profile::kChat)), 1.024 + 5.12, 1e-3);
+    EXPECT_FALSE(turn_seconds({}, turn_of(Profile::kChat)));
+    EXPECT_NEAR(*cost_of(Profile::kBatch)(*block), (0.004 + 7 * 0.02) / 8, 1e-6);
+}
+
+TEST(Words, OfAChoiceForEachEngine) {
+    Facts facts;
+    facts.engine = "llama-server";
+    facts.version = "0.5.0";
+    const Choice choice{{"num_batch", "1024"}, {"spec_type", "ngram-mod"}, {"threads", "2"}};
+    EXPECT_EQ(words_of(facts, choice),
+              (std::vector<std::string>{"--ubatch-size=1024", "--batch-size=1024", "--spec-type=ngram-mod",
+                                        "--threads=2", "--threads-batch=2"}));
+    facts.engine = "ollama";
+    facts.version = "0.32.15";
+    EXPECT_EQ(words_of(facts, choice),
+              (std::vector<std::string>{"num_batch=1024", "LLAMA_ARG_SPEC_TYPE=ngram-mod", "num_thread=2"}));
+    facts.engine = "embedded";
+    facts.version = "0.5.0";
+    EXPECT_EQ(words_of(facts, {{"flash_attention", "off"}, {"threads", "2"}}),
+              (std::vector<std::string>{"flash_attn=off", "num_thread=2"}));
+}
+
+TEST(Words, FlagsOfAServerThatAreCopied) {
+    EXPECT_EQ(flags_to_copy({"/bin/llama-server", "-m", "x.gguf", "-c", "2048", "--host=0.0.0.0", "--port", "1",
+                             "--mlock", "--api-key", "secret"}),
+              (std::vector<std::string>{"-c", "2048", "--mlock"}));
+}
+
+TEST(Words, EachIsTakenByATarget) {
+    TargetSpec target;
+    target.backend = "llamacpp";
+    for (const char* word : {"num_thread=2", "--flash-attn=off", "--mlock", "LLAMA_ARG_THREADS=1", "raw=true"})
+        ASSERT_TRUE(backend::set_option(target, word)) << word;
+    EXPECT_EQ(target.options.num_thread, 2);
+    EXPECT_EQ(target.server_flags, (std::vector<std::string>{"--flash-attn", "off", "--mlock"}));
+    EXPECT_EQ(target.server_env.at("LLAMA_ARG_THREADS"), "1");
+    for (const char* word : {"num_thread=0", "num_thread", "speed=2", "=", "", "-", "num_ctx=1e3", "model="})
+        EXPECT_FALSE(backend::set_option(target, word)) << word;
+}
+
+TEST(Stages, OnlyWhatCanActHere) {
+    Facts facts;
+    facts.engine = "ollama";
+    facts.version = "0.24.0";
+    facts.threads.count = 4;
+    facts.hardware.cpu.physical_cores = 4;
+    const StagePlan old = tune_stages(facts, *parse_budget("quick"), true);
+    for (const Stage& stage : old.stages) EXPECT_NE(stage.id, "S6");  // this version knows no speculation
+    facts.version = "0.32.15";
+    const StagePlan now = tune_stages(facts, *parse_budget("quick"), true);
+    bool speculation = false;
+    for (const Stage& stage : now.stages) {
+        speculation = speculation || stage.id == "S6";
+        EXPECT_NE(stage.id, "S5");  // lossy, and not allowed
+        EXPECT_NE(stage.id, "S7");  // not batch
+    }
+    EXPECT_TRUE(speculation);
+    // A server that runs already reads no environment.
+    for (const Stage& stage : tune_stages(facts, *parse_budget("quick"), false).stages) EXPECT_NE(stage.id, "S6");
+    EXPECT_FALSE(parse_budget("slow"));
+}
+
+TEST(Answers, ShareThatIsAlike) {
+    EXPECT_DOUBLE_EQ(benchmark::common_share("one two", "one two"), 1.0);
+    EXPECT_DOUBLE_EQ(benchmark::common_share("one two", "one too"), 5.0 / 7.0);
+    EXPECT_DOUBLE_EQ(benchmark::common_share("", ""), 1.0);
+    EXPECT_DOUBLE_EQ(benchmark::common_share("", "x"), 0.0);
+}
+
+TEST(NeedLoads, AllButServersThatRunAtDifferentAddresses) {
+    TargetSpec a;
+    a.backend = "openai";
+    a.url = "http://localhost:1/v1";
+    TargetSpec b = a;
+    b.url = "http://localhost:2/v1";
+    EXPECT_FALSE(benchmark::need_loads({a, b}));
+    a.backend = b.backend = "ollama";
+    EXPECT_FALSE(benchmark::need_loads({a, b}));
+    b.url = a.url;
+    EXPECT_FALSE(benchmark::need_loads({a, b}));
+    b.options.num_thread = 2;
+    EXPECT_TRUE(benchmark::need_loads({a, b}));
+    b = a;
+    b.own_server = true;
+    EXPECT_TRUE(benchmark::need_loads({a, b}));
+    a.backend = b.backend = "embedded";
+    EXPECT_TRUE(benchmark::need_loads({a, b}));
+}
+
+}  // namespace search_test
+}  // namespace velollm::optimize
