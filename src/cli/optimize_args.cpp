@@ -5,6 +5,34 @@
 #include "optimize/outputs.h"
 
 namespace velollm::cli {
+namespace {
+
+void add_tuning(CLI::App& command, OptimizeArgs& args) {
+    CLI::Option* tune =
+        command.add_flag("--tune", args.tune, "Search by measuring, and confirm in pairs what it finds")
+            ->group("Tuning");
+    command.add_option("--budget", args.budget, "How long: quick (5 min), normal (20, default), thorough (60)")
+        ->check(CLI::IsMember({"quick", "normal", "thorough"}).description(""))
+        ->type_name("NAME")
+        ->needs(tune)
+        ->group("Tuning");
+    command.add_option("--prompt", args.prompt, "What to measure with: speculation hangs on the kind of text")
+        ->type_name("TEXT")
+        ->needs(tune)
+        ->group("Tuning");
+    command.add_flag("--fresh", args.fresh, "Search again what was searched before on this machine")
+        ->needs(tune)
+        ->group("Tuning");
+    command.add_flag("--accept-tradeoffs", args.accept_tradeoffs, "Also where another measure gets worse by over 5 %")
+        ->needs(tune)
+        ->group("Tuning");
+    command.add_option("--seed", args.seed, "Of the order; default: drawn, and told")
+        ->type_name("N")
+        ->needs(tune)
+        ->group("Tuning");
+}
+
+}  // namespace
 
 CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
     CLI::App& command =
@@ -31,28 +59,7 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
     command.add_option("--max-vram", args.max_vram, "Most GPU memory to use, e.g. 8G")->type_name("SIZE");
     command.add_flag("--allow-lossy", args.allow_lossy, "Also changes that may change the model's answers");
     command.add_flag("--check", args.check, "Only compare what was set with what the running server does");
-    CLI::Option* tune =
-        command.add_flag("--tune", args.tune, "Search by measuring, and confirm in pairs what it finds")
-            ->group("Tuning");
-    command.add_option("--budget", args.budget, "How long: quick (5 min), normal (20, default), thorough (60)")
-        ->check(CLI::IsMember({"quick", "normal", "thorough"}).description(""))
-        ->type_name("NAME")
-        ->needs(tune)
-        ->group("Tuning");
-    command.add_option("--prompt", args.prompt, "What to measure with: speculation hangs on the kind of text")
-        ->type_name("TEXT")
-        ->needs(tune)
-        ->group("Tuning");
-    command.add_flag("--fresh", args.fresh, "Search again what was searched before on this machine")
-        ->needs(tune)
-        ->group("Tuning");
-    command.add_flag("--accept-tradeoffs", args.accept_tradeoffs, "Also where another measure gets worse by over 5 %")
-        ->needs(tune)
-        ->group("Tuning");
-    command.add_option("--seed", args.seed, "Of the order; default: drawn, and told")
-        ->type_name("N")
-        ->needs(tune)
-        ->group("Tuning");
+    add_tuning(command, args);
     CLI::Option* apply =
         command
             .add_flag("--apply", args.apply, "Write the change, restart, prove and measure it; go back if it is none")

@@ -12,11 +12,11 @@ namespace velollm::stats {
 /// settings different in 29 to 36 % of cases (method 3.3).
 ///
 /// Planned looks, by the test that disturbed pairs don't blind (stats/trimmed.h). Equal shares of 1.4 % at each look
-/// (Pocock, Biometrika 64, 1977) find a true 3 % at 3 % noise in 78 % of cases where one run in twenty is disturbed. More
-/// of the 5 % for the last look (as O'Brien and Fleming have it, Biometrics 35, 1979) finds it in 86 %, and 5 % still
-/// after 10 pairs; so the shares grow. "Same" has shares of its own, most of them for the first two looks, since on a
-/// quiet machine ten pairs are enough to say so. bench/decisions measures all of it: equal settings are called different
-/// in at most 5 %, whatever the drift, and settings that differ by just delta called the same in less.
+/// (Pocock, Biometrika 64, 1977) find a true 3 % at 3 % noise in 78 % of cases where one run in twenty is disturbed.
+/// More of the 5 % for the last look (as O'Brien and Fleming have it, Biometrics 35, 1979) finds it in 86 %, and 5 %
+/// still after 10 pairs; so the shares grow. "Same" has shares of its own, most of them for the first two looks, since
+/// on a quiet machine ten pairs are enough to say so. bench/decisions measures all of it: equal settings are called
+/// different in at most 5 %, whatever the drift, and settings that differ by just delta called the same in less.
 struct Look {
     std::size_t pairs;
     double alpha;       ///< both sides together
