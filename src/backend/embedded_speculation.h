@@ -19,7 +19,7 @@ namespace velollm::backend {
 
 /// Most tokens drafted in a step unless EngineOptions::draft_tokens says otherwise: by look-up a wrong draft costs its
 /// check alone, by a model its making too, for which llama-server's own number is taken.
-inline constexpr int kLookupDraftTokens = 8;
+inline constexpr int kLookupDraftTokens = 16;
 inline constexpr int kModelDraftTokens = 3;
 
 /// Whether the embedded engine has what is asked for: "off", "ngram", or "draft-simple" with a model that drafts.

@@ -27,7 +27,8 @@ std::vector<std::int32_t> draft_by_lookup(std::span<const std::int32_t> text, st
     std::vector<std::int32_t> draft;
     if (longest < kShortestMatch) return draft;
     const std::size_t period = text.size() - begin;
-    for (std::size_t i = 0; i < most; ++i) draft.push_back(i < period ? text[begin + i] : draft[i - period]);
+    const std::size_t count = std::min(most, longest);
+    for (std::size_t i = 0; i < count; ++i) draft.push_back(i < period ? text[begin + i] : draft[i - period]);
     return draft;
 }
 

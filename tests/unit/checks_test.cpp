@@ -229,7 +229,7 @@ std::optional<Interval> interval_of(const Summary& summary, std::string_view key
 
 TEST(Figures, RatiosCarryIntervalsFromSixRequestsOn) {
     const auto drafting = [](std::size_t requests) {
-        Run run = usual_run(requests);
+        auto run = usual_run(requests);
         for (RequestRecord& request : run.requests) {
             request.server.draft_tokens = 10;
             request.server.accepted_tokens = &request == &run.requests.back() ? 0 : 6;
@@ -248,7 +248,7 @@ TEST(Figures, RatiosCarryIntervalsFromSixRequestsOn) {
 }
 
 TEST(Figures, NoShareIsAboveOneOrBelowZero) {
-    Run run = usual_run(6);
+    auto run = usual_run(6);
     for (RequestRecord& request : run.requests) {
         request.server.draft_tokens = 10;
         request.server.accepted_tokens = &request == &run.requests.front() ? 1 : 10;

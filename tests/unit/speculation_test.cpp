@@ -39,24 +39,35 @@ TEST(PromptLookup, TakesTheLatestOfEquals) {
     EXPECT_EQ(draft_by_lookup(Tokens{8, 2, 3, 4, 50, 7, 2, 3, 4, 60, 9, 2, 3, 4}, 1), Tokens{60});
 }
 
+TEST(PromptLookup, DraftsNoFurtherThanTheMatchIsLong) {
+    EXPECT_EQ(draft_by_lookup(Tokens{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}, 8), (Tokens{4, 5, 6}));
+    EXPECT_EQ(draft_by_lookup(Tokens{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3, 4}, 8), (Tokens{5, 6, 7, 8}));
+}
+
 TEST(PromptLookup, GoesOnWithItselfAtTheEndOfTheText) {
-    // The match ends two tokens before the text does.
-    EXPECT_EQ(draft_by_lookup(Tokens{1, 2, 1, 2, 1}, 5), (Tokens{2, 1, 2, 1, 2}));
+    // The match ends two tokens before the text does, and is five long.
+    EXPECT_EQ(draft_by_lookup(Tokens{1, 2, 1, 2, 1, 2, 1}, 9), (Tokens{2, 1, 2, 1, 2}));
 }
 
 TEST(PromptLookup, ExpectsARepeatedTokenAgain) {
-    EXPECT_EQ(draft_by_lookup(Tokens{7, 7, 7, 7}, 3), (Tokens{7, 7, 7}));
-    EXPECT_EQ(draft_by_lookup(Tokens{7, 7, 7}, 3), Tokens{});
+    EXPECT_EQ(draft_by_lookup(Tokens{7, 7, 7, 7}, 9), (Tokens{7, 7, 7}));
+    EXPECT_EQ(draft_by_lookup(Tokens{7, 7, 7}, 9), Tokens{});
 }
 
 TEST(PromptLookup, CountsNoMatchAsLongerThanTheLongest) {
-    Tokens text{99};
-    for (std::int32_t i = 0; i < 20; ++i) text.push_back(i);  // agrees with 20 tokens of the end
-    text.push_back(50);
-    for (std::int32_t i = 4; i < 20; ++i) text.push_back(i);  // agrees with 16
-    text.push_back(60);
-    for (std::int32_t i = 0; i < 20; ++i) text.push_back(i);
-    EXPECT_EQ(draft_by_lookup(text, 1), Tokens{60});
+    constexpr std::int32_t kLong = 70;
+    constexpr std::int32_t kLongest = 64;
+    const auto text = [](std::int32_t second) {
+        Tokens out;
+        for (std::int32_t i = 0; i < kLong; ++i) out.push_back(i);
+        out.push_back(1000);  // behind 70 tokens that agree with the end
+        for (std::int32_t i = kLong - second; i < kLong; ++i) out.push_back(i);
+        out.push_back(2000);
+        for (std::int32_t i = 0; i < kLong; ++i) out.push_back(i);
+        return out;
+    };
+    EXPECT_EQ(draft_by_lookup(text(kLongest), 1), Tokens{2000});
+    EXPECT_EQ(draft_by_lookup(text(kLongest - 1), 1), Tokens{1000});
 }
 
 std::string words_of(const EngineOptions& options, const std::string& draft_file = "") {
