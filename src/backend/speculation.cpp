@@ -15,6 +15,10 @@ constexpr const char* kModelVariable = "LLAMA_ARG_SPEC_DRAFT_MODEL";
 constexpr const char* kTokensVariable = "LLAMA_ARG_SPEC_DRAFT_N_MAX";
 constexpr const char* kDraftTokens = "--spec-draft-n-max";
 
+/// ngram-simple drafts nothing where it may draft fewer tokens than must have recurred before, which are so many unless
+/// it is told otherwise.
+constexpr int kSimpleMatch = 12;
+
 /// Which flag says how many tokens a kind drafts at most; nullptr: none does.
 const char* tokens_flag(std::string_view type) {
     if (type.starts_with("draft-")) return kDraftTokens;
@@ -73,6 +77,7 @@ Result<std::vector<std::string>> llama_speculation_words(const EngineOptions& op
         const char* flag = tokens_flag(one);
         if (flag == nullptr || std::find(words.begin(), words.end(), flag) != words.end()) continue;
         add(flag, most);
+        if (one == "ngram-simple" && *options.draft_tokens < kSimpleMatch) add("--spec-ngram-simple-size-n", most);
         if (one == "ngram-mod") add("--spec-ngram-mod-n-min", std::to_string(least_tokens(*options.draft_tokens)));
     }
     return words;

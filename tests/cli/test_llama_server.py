@@ -234,11 +234,11 @@ class StartedHere(CliTest):
 
     def test_lookup_on_a_copying_prompt(self):
         done = self.expect(self.velollm(*self.words(
-            "--prompt", COPY, "--max-tokens", "64", "--iterations", "3", "--speculation", "ngram-simple", "--draft-tokens",
-            "8")), 0)
+            "--prompt", COPY, "--max-tokens", "64", "--iterations", "3", "--num-thread", "1", "--speculation", "ngram-simple",
+            "--draft-tokens", "8")), 0)
         velollm = self.valid_results()[0]["velollm"]
         self.assertTrue(velollm["run"]["runtime"]["settings"]["flags"].endswith(
-            "--spec-type ngram-simple --spec-ngram-simple-size-m 8"))
+            "--spec-type ngram-simple --spec-ngram-simple-size-m 8 --spec-ngram-simple-size-n 8"))
         self.assertEqual(velollm["workload"]["spec_decode"], {"type": "ngram-simple", "draft_model": None, "draft_tokens": 8})
         samples = velollm["samples"]
         self.assertGreater(sum(s.get("accepted_tokens", 0) for s in samples), 0)

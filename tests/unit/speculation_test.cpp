@@ -98,7 +98,9 @@ TEST(LlamaServerSpeculation, TakesADraftModel) {
 
 TEST(LlamaServerSpeculation, TellsEveryKindHowManyTokens) {
     EXPECT_EQ(words_of(asked("draft-mtp", 5)), "--spec-type draft-mtp --spec-draft-n-max 5");
-    EXPECT_EQ(words_of(asked("ngram-simple", 5)), "--spec-type ngram-simple --spec-ngram-simple-size-m 5");
+    EXPECT_EQ(words_of(asked("ngram-simple", 12)), "--spec-type ngram-simple --spec-ngram-simple-size-m 12");
+    EXPECT_EQ(words_of(asked("ngram-simple", 11)),
+              "--spec-type ngram-simple --spec-ngram-simple-size-m 11 --spec-ngram-simple-size-n 11");
     EXPECT_EQ(words_of(asked("ngram-map-k4v", 5)), "--spec-type ngram-map-k4v --spec-ngram-map-k4v-size-m 5");
     EXPECT_EQ(words_of(asked("ngram", 64)),
               "--spec-type ngram-mod --spec-ngram-mod-n-max 64 --spec-ngram-mod-n-min 48");
