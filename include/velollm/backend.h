@@ -92,6 +92,13 @@ struct LoadedModel {
     std::optional<int> process_id;  ///< of the engine, where this program started it
 };
 
+/// Speculative decoding in force.
+struct Speculation {
+    std::string type;                 ///< the engine's name for it
+    std::string draft_model;          ///< file of the model that drafts; empty: none
+    std::optional<int> draft_tokens;  ///< most tokens drafted in a step; absent: the engine's own number
+};
+
 /// What is being measured. A field that the engine doesn't tell is empty.
 struct TargetInfo {
     std::string kind;          ///< "ollama", "llama-server", "openai", "embedded"
@@ -106,6 +113,7 @@ struct TargetInfo {
     std::optional<std::int64_t> parameters;
     std::optional<std::int64_t> file_bytes;
     std::map<std::string, std::string> settings;  ///< options in force, by the engine's own names
+    std::optional<Speculation> speculation;       ///< absent: none, or none that is known of
     std::vector<std::string> notes;               ///< one line each, for the reader
 };
 

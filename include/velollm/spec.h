@@ -21,6 +21,11 @@ struct EngineOptions {
     std::string keep_alive;       ///< Ollama: "5m", "300", "-1"; empty: the server's own
     std::string flash_attention;  ///< embedded, llamacpp: "on", "off", "auto"; empty: auto
     std::string kv_type;          ///< embedded, llamacpp: "f16", "q8_0", ...; empty: f16
+    /// Speculative decoding, of an engine that is started: "off", "ngram" (look-up in the text so far, of which each
+    /// engine has a kind of its own), or the engine's name for a kind: "ngram-simple", "draft-mtp", ...; empty: what
+    /// the engine does by itself, and drafts of TargetSpec::draft where one is named.
+    std::string speculation;
+    std::optional<int> draft_tokens;  ///< most tokens drafted in a step
 
     /// Where a setting came from, when not from the caller: "num_ctx" -> "OLLAMA_NUM_CTX".
     std::map<std::string, std::string> origin;
@@ -40,7 +45,7 @@ struct TargetSpec {
     std::string tokenizer;     ///< openai: GGUF file, or name in the local Ollama store, to count tokens with where the
                                ///< server doesn't; empty: none
     std::string llama_server;  ///< llamacpp: program to start; empty: looked for
-    std::string draft;         ///< llamacpp, where it is started: model for speculative decoding; empty: none
+    std::string draft;         ///< embedded, and servers that are started: model for speculative decoding; empty: none
     /// llamacpp, where it is started: put behind its command line, so that they win.
     std::vector<std::string> server_flags;
     /// Of a server that is started: added to its environment.

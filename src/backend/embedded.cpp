@@ -6,14 +6,16 @@
 #include <algorithm>
 #include <array>
 #include <deque>
-#include <limits>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
 
 #include "backend/chat_template.h"
+#include "backend/embedded_loading.h"
+#include "backend/embedded_speculation.h"
+#include "backend/greedy_choice.h"
 #include "backend/llama_library.h"
-#include "base/text.h"
 
 namespace velollm::backend {
 namespace {
@@ -25,66 +27,22 @@ struct FreeContext {
     void operator()(llama_context* context) const { llama_free(context); }
 };
 
-Result<ggml_type> kv_type(const std::string& name) {
-    for (const ggml_type type : {GGML_TYPE_F16, GGML_TYPE_F32, GGML_TYPE_BF16, GGML_TYPE_Q8_0, GGML_TYPE_Q5_1,
-                                 GGML_TYPE_Q5_0, GGML_TYPE_Q4_1, GGML_TYPE_Q4_0})
-        if (name == ggml_type_name(type)) return type;
-    return Error{ErrorCode::kUsage, fmt::format("Unknown KV cache type: {}", name),
-                 "Known are f16, f32, bf16, q8_0, q5_1, q5_0, q4_1, q4_0."};
-}
-
-/// What the model's own failure text means for its user.
-Error load_error(const EmbeddedSpec& spec) {
-    const std::string& log = llama_errors();
-    const std::string path = spec.file.path.string();
-    if (log.find("unknown model architecture") != std::string::npos) {
-        return {ErrorCode::kFailed,
-                fmt::format("llama.cpp {} does not know the architecture '{}' of {}", embedded_engine_version(),
-                            spec.file.header.architecture, path),
-                "A newer engine may: measure it through a server, -b ollama or -b llamacpp."};
-    }
-    return {ErrorCode::kFailed,
-            fmt::format("llama.cpp could not load {}: {}", path, log.empty() ? "no reason given" : log),
-            "The file may be damaged (download it again) or too new for this engine."};
-}
-
-Error no_memory(const EmbeddedSpec& spec, std::int64_t needed) {
-    const auto gb = [](std::int64_t bytes) { return static_cast<double>(bytes) / 1e9; };
-    return {ErrorCode::kFailed,
-            fmt::format("{} needs about {:.1f} GB of memory, and {:.1f} GB are free", spec.model, gb(needed),
-                        gb(spec.memory_bytes.value_or(0))),
-            "Take a smaller model or quantisation, a smaller context (--num-ctx 2048), or close other programs."};
-}
-
-/// Where the largest of `count` > 0 values is, the first of equals. Written in lanes that the compiler turns into
-/// vector instructions: over a vocabulary of 50,000, std::max_element takes ten times as long, 2 % of a small model's
-/// token.
-std::size_t index_of_largest(const float* values, std::size_t count) {
-    constexpr std::size_t kLanes = 16;
-    std::array<float, kLanes> largest;
-    largest.fill(values[0]);
-    std::size_t i = 0;
-    for (; i + kLanes <= count; i += kLanes)
-        for (std::size_t lane = 0; lane < kLanes; ++lane)
-            largest[lane] = values[i + lane] > largest[lane] ? values[i + lane] : largest[lane];
-    float best = *std::max_element(largest.begin(), largest.end());
-    for (; i < count; ++i) best = std::max(best, values[i]);
-    const auto found = static_cast<std::size_t>(std::find(values, values + count, best) - values);
-    return found < count ? found : 0;  // not a number: any token will do, and none must be out of range
-}
-
 /// A request on its way through the engine, one poll at a time.
 struct Active {
     RequestId id = 0;
     Prompt prompt;
     TokenSink* sink = nullptr;
     bool begun = false;
-    std::vector<llama_token> tokens;  // the prompt's
-    std::size_t evaluated = 0;        // of them
-    std::int64_t generated = 0;
-    llama_token last = 0;
+    std::vector<llama_token> text;  // the prompt, then what was generated
+    std::size_t prompt_tokens = 0;
+    std::size_t evaluated = 0;  // of them
+    std::int64_t drafted = 0;
+    std::int64_t accepted = 0;
     TimePoint eval_begin{};
     TimePoint first_token{};
+
+    std::int64_t generated() const { return static_cast<std::int64_t>(text.size() - prompt_tokens); }
+    std::int64_t left() const { return prompt.max_tokens - generated(); }
 };
 
 class EmbeddedBackend final : public Backend {
@@ -110,6 +68,7 @@ public:
                          {"flash_attention", flash_attention_name()},
                          {"kv_type", ggml_type_name(kv_)},
                          {"ignore_eos", "true"}};
+        describe_speculation(info);
         if (spec_.options.num_gpu) info.settings["num_gpu"] = fmt::format("{}", *spec_.options.num_gpu);
         if (spec_.options.num_gpu.value_or(0) > 0 && !llama_supports_gpu_offload())
             info.notes.emplace_back("num_gpu does nothing: this build of the engine has no GPU support");
@@ -140,6 +99,7 @@ public:
     }
 
     Result<void> unload() override {
+        drafter_.reset();
         context_.reset();
         model_.reset();
         return {};
@@ -161,7 +121,7 @@ public:
         Active& request = queue_.front();
         if (!request.begun) {
             begin(request);
-        } else if (request.evaluated < request.tokens.size()) {
+        } else if (request.evaluated < request.prompt_tokens) {
             evaluate_prompt(request);
         } else {
             generate(request);
@@ -178,6 +138,27 @@ private:
         return static_cast<int>(std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(1, trained)));
     }
 
+    bool speculates() const {
+        const std::string& name = spec_.options.speculation;
+        return name != "off" && (!name.empty() || !spec_.draft_file.empty());
+    }
+
+    /// Most tokens drafted in a step: all of them and the one before must fit in a batch.
+    int draft_tokens() const {
+        if (!speculates()) return 0;
+        const int usual = spec_.draft_file.empty() ? kLookupDraftTokens : kModelDraftTokens;
+        return std::min(spec_.options.draft_tokens.value_or(usual), std::min(batch_tokens(), context_tokens()) - 1);
+    }
+
+    void describe_speculation(TargetInfo& info) const {
+        if (!speculates()) return;
+        const std::string model = spec_.draft_file.filename().string();
+        info.speculation = Speculation{model.empty() ? "ngram" : "draft-simple", model, draft_tokens()};
+        info.settings["spec_type"] = info.speculation->type;
+        info.settings["draft_tokens"] = fmt::format("{}", draft_tokens());
+        if (!model.empty()) info.settings["draft"] = model;
+    }
+
     const char* flash_attention_name() const {
         return spec_.options.flash_attention.empty() ? "auto" : spec_.options.flash_attention.c_str();
     }
@@ -188,7 +169,7 @@ private:
         return spec_.context_bytes(spec_.file.header, {.context_tokens = context_tokens(),
                                                        .batch_tokens = batch_tokens(),
                                                        .ubatch_tokens = batch_tokens(),
-                                                       .outputs = 1,
+                                                       .outputs = 1 + draft_tokens(),
                                                        .key_type = type,
                                                        .value_type = type,
                                                        .flash_attention = spec_.options.flash_attention != "off"});
@@ -217,8 +198,9 @@ private:
         params.n_batch = params.n_ubatch = static_cast<std::uint32_t>(std::min(batch_tokens(), context_tokens()));
         params.n_threads = params.n_threads_batch = threads();
         params.type_k = params.type_v = kv_;
-        params.n_outputs_max = 1;  // as a server of one slot: not a row of logits for every token of a batch
-        params.swa_full = false;   // blocks with a window keep the window alone, as servers have it
+        // As a server of one slot: not a row of logits for every token of a batch.
+        params.n_outputs_max = static_cast<std::uint32_t>(1 + draft_tokens());
+        params.swa_full = false;  // blocks with a window keep the window alone, as servers have it
         const std::string& flash = spec_.options.flash_attention;
         params.flash_attn_type = flash == "on"    ? LLAMA_FLASH_ATTN_TYPE_ENABLED
                                  : flash == "off" ? LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -233,10 +215,22 @@ private:
                          "A smaller --num-ctx needs less memory; a quantised --kv-type needs --flash-attn on."};
         }
         vocab_ = llama_model_get_vocab(model_.get());
-        end_tokens_.clear();
-        for (llama_token token = 0; token < llama_vocab_n_tokens(vocab_); ++token)
-            if (llama_vocab_is_eog(vocab_, token)) end_tokens_.push_back(token);
-        return {};
+        choice_ = GreedyChoice(vocab_);
+        if (!speculates()) return {};
+        auto drafter = make_drafter(params);
+        if (drafter) {
+            drafter_ = std::move(*drafter);
+            return {};
+        }
+        context_.reset();
+        model_.reset();
+        return drafter.error();
+    }
+
+    Result<std::unique_ptr<Drafter>> make_drafter(const llama_context_params& params) const {
+        if (const auto can = check_can_forget(model_.get(), context_.get()); !can) return can.error();
+        if (spec_.draft_file.empty()) return make_lookup_drafter();
+        return make_model_drafter(spec_.draft_file, model_.get(), params, spec_.options.num_gpu.value_or(-1));
     }
 
     bool stop_asked() const { return spec_.interrupted && spec_.interrupted(); }
@@ -252,79 +246,105 @@ private:
     void begin(Active& request) {
         request.begun = true;
         request.sink->on_sent(request.id, clock_.now(), std::nullopt);
-        request.tokens = tokenize(spec_.raw ? request.prompt.text : in_chat_template(*model_, request.prompt.text));
+        request.text = tokenize(spec_.raw ? request.prompt.text : in_chat_template(*model_, request.prompt.text));
+        request.prompt_tokens = request.text.size();
         request.eval_begin = clock_.now();
-        const auto needed = static_cast<std::int64_t>(request.tokens.size()) + request.prompt.max_tokens;
-        if (request.tokens.empty() || needed > llama_n_ctx(context_.get())) {
-            fail(request,
-                 fmt::format("prompt and answer need {} tokens, the context has {}", needed,
-                             llama_n_ctx(context_.get())),
-                 fmt::format("Allow more: --num-ctx {}", (needed + 255) / 256 * 256));
-            return;
+        const auto needed = static_cast<std::int64_t>(request.prompt_tokens) + request.prompt.max_tokens;
+        if (request.text.empty() || needed > llama_n_ctx(context_.get())) {
+            return fail(request, {ErrorCode::kFailed,
+                                  fmt::format("prompt and answer need {} tokens, the context has {}", needed,
+                                              llama_n_ctx(context_.get())),
+                                  fmt::format("Allow more: --num-ctx {}", (needed + 255) / 256 * 256)});
         }
         llama_memory_clear(llama_get_memory(context_.get()), false);
     }
 
     void evaluate_prompt(Active& request) {
-        const std::size_t left = request.tokens.size() - request.evaluated;
+        const std::size_t left = request.prompt_tokens - request.evaluated;
         const std::size_t count = std::min(left, static_cast<std::size_t>(llama_n_batch(context_.get())));
-        if (!decode(request, &request.tokens[request.evaluated], count)) return;
+        if (!decode(request, &request.text[request.evaluated], count)) return;
         request.evaluated += count;
-        if (request.evaluated == request.tokens.size()) emit(request);
+        if (request.evaluated < request.prompt_tokens) return;
+        if (drafter_) {
+            if (const auto ready = drafter_->begin(request.text); !ready) return fail(request, ready.error());
+        }
+        emit(request, {choice_.behind(context_.get(), -1)});
     }
 
     void generate(Active& request) {
-        if (decode(request, &request.last, 1)) emit(request);
+        if (drafter_) return generate_from_draft(request);
+        if (decode(request, &request.text.back(), 1)) emit(request, {choice_.behind(context_.get(), -1)});
+    }
+
+    void generate_from_draft(Active& request) {
+        const auto most = std::min<std::int64_t>(draft_tokens(), request.left() - 1);
+        auto draft = drafter_->draft(request.text, static_cast<std::size_t>(most));
+        if (!draft) return fail(request, draft.error());
+        // Choice never takes such a token: what stands behind it would be checked for nothing.
+        draft->erase(std::find_if(draft->begin(), draft->end(), [&](llama_token t) { return choice_.ends_text(t); }),
+                     draft->end());
+        const SpeculativeStep step = verify_draft(context_.get(), choice_, request.text.back(), *draft);
+        if (!succeeded(request, step.code)) return;
+        if (!step.forgotten)
+            return fail(request, {ErrorCode::kFailed, "The model's cache can't be cut back to before a wrong draft",
+                                  "Leave out --speculation and --draft."});
+        request.drafted += static_cast<std::int64_t>(draft->size());
+        request.accepted += static_cast<std::int64_t>(step.tokens.size()) - 1;
+        emit(request, step.tokens);
     }
 
     /// False when it failed (the request is gone) or was interrupted (the caller will cancel it).
     bool decode(Active& request, llama_token* tokens, std::size_t count) {
         const int code = llama_decode(context_.get(), llama_batch_get_one(tokens, static_cast<int>(count)));
+        return succeeded(request, code);
+    }
+
+    bool succeeded(Active& request, int code) {
         constexpr int kAborted = 2;
         if (code != 0 && code != kAborted)
-            fail(request, fmt::format("llama.cpp failed ({}): {}", code, llama_errors()),
-                 "A smaller --num-ctx or --num-batch needs less memory.");
+            fail(request, {ErrorCode::kFailed, fmt::format("llama.cpp failed ({}): {}", code, llama_errors()),
+                           "A smaller --num-ctx or --num-batch needs less memory."});
         return code == 0;
     }
 
-    /// The likeliest token that doesn't end the text. Waits until the logits are there.
-    llama_token sample() {
-        float* logits = llama_get_logits_ith(context_.get(), -1);
-        for (const llama_token end : end_tokens_) logits[end] = -std::numeric_limits<float>::infinity();
-        return static_cast<llama_token>(
-            index_of_largest(logits, static_cast<std::size_t>(llama_vocab_n_tokens(vocab_))));
+    std::string text_of(llama_token token) const {
+        std::array<char, 256> text{};
+        const int length = llama_token_to_piece(vocab_, token, text.data(), static_cast<int>(text.size()), 0, true);
+        return {text.data(), static_cast<std::size_t>(std::max(length, 0))};
     }
 
-    void emit(Active& request) {
-        request.last = sample();
-        std::array<char, 256> text{};
-        const int length =
-            llama_token_to_piece(vocab_, request.last, text.data(), static_cast<int>(text.size()), 0, true);
+    /// The tokens of a step became known together: they share a stamp.
+    void emit(Active& request, const std::vector<llama_token>& tokens) {
+        std::vector<std::string> pieces;
+        for (const llama_token token : tokens) pieces.push_back(text_of(token));
         const TimePoint now = clock_.now();
-        if (request.generated++ == 0) {
+        if (request.generated() == 0) {
             request.first_token = now;
             request.sink->on_first_byte(request.id, now);
         }
-        const std::string_view piece(text.data(), static_cast<std::size_t>(std::max(length, 0)));
-        request.sink->on_tokens(request.id, now, {.kind = TokenKind::kContent, .text = piece, .tokens = 1});
-        if (request.generated >= request.prompt.max_tokens) finish(request, now);
+        request.text.insert(request.text.end(), tokens.begin(), tokens.end());
+        for (const std::string& piece : pieces)
+            request.sink->on_tokens(request.id, now, {.kind = TokenKind::kContent, .text = piece, .tokens = 1});
+        if (request.left() <= 0) finish(request, now);
     }
 
     void finish(Active& request, TimePoint now) {
         ServerReport report;
-        report.prompt_tokens = static_cast<std::int64_t>(request.tokens.size());
+        report.prompt_tokens = static_cast<std::int64_t>(request.prompt_tokens);
         report.cached_tokens = 0;  // the cache was emptied
-        report.output_tokens = request.generated;
+        report.output_tokens = request.generated();
         report.hidden_tokens = 0;
         report.prompt_eval = request.first_token - request.eval_begin;
         report.eval = now - request.first_token;
+        if (drafter_) {
+            report.draft_tokens = request.drafted;
+            report.accepted_tokens = request.accepted;
+        }
         report.finish = FinishReason::kLength;
         close(request, now, {Outcome::kOk, {}, report});
     }
 
-    void fail(Active& request, std::string message, std::string hint) {
-        close(request, clock_.now(), {Outcome::kError, {ErrorCode::kFailed, std::move(message), std::move(hint)}, {}});
-    }
+    void fail(Active& request, Error error) { close(request, clock_.now(), {Outcome::kError, std::move(error), {}}); }
 
     void close(const Active& request, TimePoint now, const Completion& completion) {
         TokenSink* sink = request.sink;
@@ -339,7 +359,8 @@ private:
     std::unique_ptr<llama_model, FreeModel> model_;
     std::unique_ptr<llama_context, FreeContext> context_;  // after the model: must go first
     const llama_vocab* vocab_ = nullptr;
-    std::vector<llama_token> end_tokens_;
+    GreedyChoice choice_;
+    std::unique_ptr<Drafter> drafter_;  // absent: no speculation
     std::deque<Active> queue_;
 };
 
@@ -355,9 +376,12 @@ Result<std::unique_ptr<Backend>> make_embedded_backend(EmbeddedSpec spec, Clock&
         return Error{ErrorCode::kUsage, fmt::format("Unknown value for flash attention: {}", flash),
                      "Take on, off or auto."};
     if (spec.options.num_thread.value_or(1) < 1) return Error{ErrorCode::kUsage, "num_thread must be at least 1", ""};
-    const auto kv = kv_type(spec.options.kv_type.empty() ? "f16" : spec.options.kv_type);
+    if (const auto known = check_embedded_speculation(spec.options, !spec.draft_file.empty()); !known)
+        return known.error();
+    const auto kv = cache_type(spec.options.kv_type.empty() ? "f16" : spec.options.kv_type);
     if (!kv) return kv.error();
-    return std::unique_ptr<Backend>(std::make_unique<EmbeddedBackend>(std::move(spec), *kv, clock));
+    return std::unique_ptr<Backend>(
+        std::make_unique<EmbeddedBackend>(std::move(spec), static_cast<ggml_type>(*kv), clock));
 }
 
 }  // namespace velollm::backend

@@ -4,6 +4,7 @@
 #include <velollm/spec.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -21,9 +22,10 @@ using ContextBytes = std::function<std::int64_t(const gguf::Header&, const Memor
 /// What the embedded engine is to run.
 struct EmbeddedSpec {
     gguf::ModelFile file;
-    std::string model;   ///< name to show
-    std::string digest;  ///< sha256 of the file where it is known without reading it
-    bool raw = false;    ///< no chat template around the prompt
+    std::string model;                 ///< name to show
+    std::string digest;                ///< sha256 of the file where it is known without reading it
+    std::filesystem::path draft_file;  ///< model for speculative decoding; empty: none
+    bool raw = false;                  ///< no chat template around the prompt
     EngineOptions options;
     int threads = 1;                           ///< unless options.num_thread says otherwise
     std::optional<std::int64_t> memory_bytes;  ///< free for the model; absent: unknown
@@ -32,8 +34,8 @@ struct EmbeddedSpec {
 };
 
 /// llama.cpp inside this process: greedy sampling, the end token ruled out so that every request has the length asked
-/// for, the KV cache emptied before every request. Times include sampling and turning tokens into text; there is no
-/// network and no server in them.
+/// for, the KV cache emptied before every request. With speculative decoding several tokens may come at one time. Times
+/// include sampling and turning tokens into text; there is no network and no server in them.
 ///
 /// A build without the engine (VELOLLM_LLAMA=OFF) gives an error instead.
 Result<std::unique_ptr<Backend>> make_embedded_backend(EmbeddedSpec spec, Clock& clock);

@@ -7,6 +7,7 @@
 #include "backend/embedded.h"
 #include "backend/http_backend.h"
 #include "backend/ollama_store_model.h"
+#include "backend/speculation.h"
 #include "backend/started_llama_server.h"
 #include "backend/started_ollama.h"
 #include "base/text.h"
@@ -55,6 +56,35 @@ Result<EmbeddedSpec> find_model(const TargetSpec& target, const system::System& 
     return spec;
 }
 
+/// A model on this disk, to be loaded by an engine of ours.
+struct LocalModel {
+    fs::path file;
+    std::string digest;
+};
+
+/// Nothing when `model` is neither a file nor a name of the local Ollama store.
+Result<std::optional<LocalModel>> local_model(const std::string& model, const system::System& system) {
+    if (model.empty()) return std::optional<LocalModel>();
+    if (!names_a_file(model)) {
+        const auto stored = find_stored_model(system, model);
+        if (!stored) return std::optional<LocalModel>();
+        return std::optional(LocalModel{stored->file, stored->digest.substr(stored->digest.find(':') + 1)});
+    }
+    // Read for its errors: they say more than the server's log.
+    if (const auto file = gguf::read_model_file(model); !file) return file.error();
+    return std::optional(LocalModel{fs::absolute(model), ""});
+}
+
+/// The file of the model that drafts; empty where none is named.
+Result<fs::path> draft_file(const TargetSpec& target, const system::System& system) {
+    if (target.draft.empty()) return fs::path();
+    const auto draft = local_model(target.draft, system);
+    if (!draft) return draft.error();
+    if (*draft) return (*draft)->file;
+    return Error{ErrorCode::kModelNotFound, fmt::format("Model not found: {} (from --draft)", target.draft),
+                 "Name a GGUF file, or a model of the local Ollama store."};
+}
+
 Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const system::System& system,
                                                const Hardware& hardware, Clock& clock,
                                                std::function<bool()> interrupted, ContextBytes context_bytes) {
@@ -62,6 +92,9 @@ Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const s
     if (!spec) return spec.error();
     spec->options = target.options;
     spec->raw = target.raw;
+    auto draft = draft_file(target, system);
+    if (!draft) return draft.error();
+    spec->draft_file = std::move(*draft);
     spec->threads = hardware.cpu.usable.count;
     if (hardware.memory.available_bytes > 0) spec->memory_bytes = hardware.memory.available_bytes;
     spec->context_bytes = std::move(context_bytes);
@@ -71,6 +104,8 @@ Result<std::unique_ptr<Backend>> make_embedded(const TargetSpec& target, const s
 
 /// Settings that a running server can't take with a request.
 Result<void> refuse_start_options(const TargetSpec& target) {
+    const bool started_here = target.backend == "ollama" && target.own_server;
+    if (const auto fits = refuse_speculation(target); !fits && !started_here) return fits;
     if (target.options.flash_attention.empty() && target.options.kv_type.empty()) return {};
     return Error{
         ErrorCode::kUsage, fmt::format("--flash-attn and --kv-type can't be set through {}", target.backend),
@@ -109,27 +144,13 @@ Result<std::unique_ptr<Backend>> start_ollama(TargetSpec target, const system::S
     if (!stored) return stored.error();
     // STORE/blobs/sha256-...
     OllamaServerSpec spec{.binary = *binary, .store = stored->file.parent_path().parent_path(), .target = target};
+    const auto draft = draft_file(target, system);
+    if (!draft) return draft.error();
+    auto variables = ollama_speculation_env(target.options, draft->string());
+    if (!variables) return variables.error();
+    spec.speculation_env = std::move(*variables);
     const auto transport = [system, &clock] { return make_transport(system, clock); };
     return make_started_ollama(std::move(spec), system, clock, transport, std::move(stop));
-}
-
-/// A model on this disk, to be loaded by an engine of ours.
-struct LocalModel {
-    fs::path file;
-    std::string digest;
-};
-
-/// Nothing when `model` is neither a file nor a name of the local Ollama store.
-Result<std::optional<LocalModel>> local_model(const std::string& model, const system::System& system) {
-    if (model.empty()) return std::optional<LocalModel>();
-    if (!names_a_file(model)) {
-        const auto stored = find_stored_model(system, model);
-        if (!stored) return std::optional<LocalModel>();
-        return std::optional(LocalModel{stored->file, stored->digest.substr(stored->digest.find(':') + 1)});
-    }
-    // Read for its errors: they say more than the server's log.
-    if (const auto file = gguf::read_model_file(model); !file) return file.error();
-    return std::optional(LocalModel{fs::absolute(model), ""});
 }
 
 Result<std::unique_ptr<Backend>> start_llama_server(const TargetSpec& target, const LocalModel& model,
@@ -143,15 +164,11 @@ Result<std::unique_ptr<Backend>> start_llama_server(const TargetSpec& target, co
                          .digest = model.digest,
                          .target = target,
                          .threads = hardware.cpu.usable.count};
-    if (!target.draft.empty()) {
-        const auto draft = local_model(target.draft, system);
-        if (!draft) return draft.error();
-        if (!*draft) {
-            return Error{ErrorCode::kModelNotFound, fmt::format("Model not found: {} (from --draft)", target.draft),
-                         "Name a GGUF file, or a model of the local Ollama store."};
-        }
-        spec.draft_file = (*draft)->file;
-    }
+    const auto draft = draft_file(target, system);
+    if (!draft) return draft.error();
+    auto words = llama_speculation_words(target.options, draft->string());
+    if (!words) return words.error();
+    spec.speculation_words = std::move(*words);
     const auto transport = [system, &clock] { return make_transport(system, clock); };
     return make_started_llama_server(std::move(spec), system, clock, transport, std::move(stop));
 }
@@ -234,10 +251,14 @@ Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const sy
                                               ContextBytes context_bytes) {
     if (target.backend == "llamacpp")
         return make_llama_server({.spec = target}, system, hardware, clock, std::move(interrupted));
-    if (!target.draft.empty() || !target.llama_server.empty())
-        return Error{ErrorCode::kUsage, "--draft and --llama-server go with -b llamacpp", "Leave them out."};
+    if (!target.llama_server.empty())
+        return Error{ErrorCode::kUsage, "--llama-server goes with -b llamacpp", "Leave it out."};
     if (target.backend == "embedded")
         return make_embedded(target, system, hardware, clock, std::move(interrupted), std::move(context_bytes));
+    if (!target.draft.empty() && !(target.backend == "ollama" && target.own_server))
+        return Error{ErrorCode::kUsage,
+                     "--draft goes with -b embedded, -b llamacpp, and an Ollama that is started here",
+                     "Leave it out, or add  --speculation draft-simple  for an Ollama of our own."};
     if (const auto fits = refuse_start_options(target); !fits) return fits.error();
     if (target.backend == "openai") return make_openai({.spec = target}, system, clock, std::move(interrupted));
     if (target.backend == "ollama" && target.own_server)

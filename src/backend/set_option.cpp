@@ -13,7 +13,8 @@ namespace {
 Error wrong(std::string_view word, std::string_view why) {
     return {ErrorCode::kUsage, fmt::format("{}: {}", base::one_line(word, 80), why),
             "Settings are num_thread=4, num_ctx=, num_batch=, num_gpu=, flash_attn=, kv_type=, keep_alive=, model=,\n"
-            "backend=, url=, endpoint=, draft=; NAME=VALUE for the environment of a server that is started;\n"
+            "backend=, url=, endpoint=, draft=, speculation=, draft_tokens=; NAME=VALUE for the environment of a "
+            "server that is started;\n"
             "--flag=VALUE for the command line of a llama-server that is started."};
 }
 
@@ -56,7 +57,8 @@ Result<void> set_option(TargetSpec& target, std::string_view word) {
     };
     for (const Number& row :
          {Number{"num_ctx", &EngineOptions::num_ctx, 1}, Number{"num_batch", &EngineOptions::num_batch, 1},
-          Number{"num_gpu", &EngineOptions::num_gpu, -1}, Number{"num_thread", &EngineOptions::num_thread, 1}})
+          Number{"num_gpu", &EngineOptions::num_gpu, -1}, Number{"num_thread", &EngineOptions::num_thread, 1},
+          Number{"draft_tokens", &EngineOptions::draft_tokens, 1}})
         if (key == row.name) return set_number(target.options.*row.field, word, value, row.least);
     struct Text {
         const char* name;
@@ -66,10 +68,12 @@ Result<void> set_option(TargetSpec& target, std::string_view word) {
          {Text{"keep_alive", &target.options.keep_alive}, Text{"flash_attn", &target.options.flash_attention},
           Text{"kv_type", &target.options.kv_type}, Text{"model", &target.model}, Text{"backend", &target.backend},
           Text{"url", &target.url}, Text{"endpoint", &target.endpoint}, Text{"draft", &target.draft},
-          Text{"llama_server", &target.llama_server}})
+          Text{"llama_server", &target.llama_server}, Text{"speculation", &target.options.speculation}})
         if (key == row.name) {
             if (value.empty()) return wrong(word, "no value");
             *row.field = value;
+            // Ollama reads it from its environment.
+            if (key == "speculation" && target.backend == "ollama") target.own_server = true;
             return {};
         }
     if (key == "raw" && (value == "true" || value == "false")) {

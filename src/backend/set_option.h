@@ -10,7 +10,8 @@ namespace velollm::backend {
 
 /// Puts one setting, as a user writes it, into a target:
 ///
-/// - num_ctx, num_batch, num_gpu, num_thread, keep_alive, flash_attn, kv_type: of the engine;
+/// - num_ctx, num_batch, num_gpu, num_thread, keep_alive, flash_attn, kv_type, speculation, draft_tokens: of the
+/// engine;
 /// - model, backend, url, endpoint, draft, llama_server, raw: of the target;
 /// - NAME=VALUE in capitals: the environment of a server that is started for it;
 /// - --flag or --flag=value: the command line of a llama-server that is started for it.

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "backend/http_backend.h"
+#include "backend/speculation.h"
 #include "base/text.h"
 #include "system/process.h"
 
@@ -129,6 +130,7 @@ private:
 
     void describe_start(const std::vector<std::string>& words, const std::string& layers, TargetInfo& info) const {
         info.settings["flags"] = telling_flags(words);
+        info.speculation = speculation_of(words, child_environment(spec_.target, system_));
         const EngineOptions& options = spec_.target.options;
         if (options.num_batch) info.settings["num_batch"] = fmt::format("{}", *options.num_batch);
         if (options.num_gpu) info.settings["num_gpu"] = fmt::format("{}", *options.num_gpu);
@@ -233,10 +235,7 @@ std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int por
         add("-ctk", options.kv_type);
         add("-ctv", options.kv_type);
     }
-    if (!spec.draft_file.empty()) {
-        add("-md", spec.draft_file.string());
-        add("--spec-type", "draft-simple");
-    }
+    words.insert(words.end(), spec.speculation_words.begin(), spec.speculation_words.end());
     words.insert(words.end(), spec.target.server_flags.begin(), spec.target.server_flags.end());
     return words;
 }
@@ -253,6 +252,7 @@ std::string why_llama_server_ended(std::string_view output) {
              Row{"bad_alloc", "Not enough memory: a smaller --num-ctx, or a smaller model."},
              Row{"invalid argument", "This llama-server doesn't know an option that it was given: take a newer one."},
              Row{"couldn't bind", "Another program took the port in between. Try again."},
+             Row{"unknown speculative type", "It knows the kinds that  llama-server --help  lists under --spec-type."},
              Row{"error while handling argument", "Check the value of the option that it names."},
          }) {
         if (output.find(row.sign) != std::string_view::npos) return row.hint;

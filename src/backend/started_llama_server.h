@@ -19,9 +19,9 @@ namespace velollm::backend {
 struct LlamaServerSpec {
     std::filesystem::path binary;
     std::filesystem::path model_file;
-    std::filesystem::path draft_file;  ///< model for speculative decoding; empty: none
-    std::string model;                 ///< name to show
-    std::string digest;                ///< sha256 of the file where it is known without reading it
+    std::vector<std::string> speculation_words;  ///< flags for speculative decoding: llama_speculation_words
+    std::string model;                           ///< name to show
+    std::string digest;                          ///< sha256 of the file where it is known without reading it
     TargetSpec target;
     int threads = 1;  ///< unless target.options.num_thread says otherwise
 };

@@ -2,10 +2,13 @@
 
 #include <fmt/core.h>
 
+#include <cstdint>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "backend/http_backend.h"
+#include "backend/speculation.h"
 #include "base/text.h"
 #include "system/process.h"
 
@@ -74,7 +77,14 @@ private:
         auto inner = make_http_backend(ollama_dialect(), std::move(target), std::move(transport), clock_, stop_);
         auto info = inner->describe();
         if (!info) return info.error();
-        for (const auto& [name, value] : spec_.target.server_env) info->settings[name] = value;
+        if (!spec_.speculation_env.empty() && !runs_llama_server(info->version))
+            return Error{ErrorCode::kUsage,
+                         fmt::format("Ollama {} has no speculative decoding: 0.30 is the first with it", info->version),
+                         "Take a newer one, or llama-server: -b llamacpp"};
+        for (const auto* added : {&spec_.target.server_env, &spec_.speculation_env})
+            for (const auto& [name, value] : *added) info->settings[name] = value;
+        if (runs_llama_server(info->version))
+            info->speculation = speculation_of({}, ollama_environment(spec_, *port, system_));
         info_ = std::move(*info);
         server_ = std::move(*process);
         inner_ = std::move(inner);
@@ -120,9 +130,19 @@ Result<fs::path> find_ollama(const system::System& system) {
                  "Name it:  VELOLLM_OLLAMA=/path/to/ollama"};
 }
 
+bool runs_llama_server(std::string_view version) {
+    constexpr std::int64_t kFirstMinor = 30;
+    const std::vector<std::string_view> parts = base::split(version, '.');
+    if (parts.size() < 2) return false;
+    const auto major = base::parse_int(parts[0]);
+    const auto minor = base::parse_int(parts[1]);
+    return major && minor && (*major > 0 || *minor >= kFirstMinor);
+}
+
 system::Environment ollama_environment(const OllamaServerSpec& spec, int port, const system::System& system) {
     system::Environment environment = system.env;
     for (const auto& [name, value] : spec.target.server_env) environment[name] = value;
+    for (const auto& [name, value] : spec.speculation_env) environment[name] = value;
     environment["OLLAMA_HOST"] = fmt::format("127.0.0.1:{}", port);
     environment["OLLAMA_MODELS"] = spec.store.string();
     return environment;

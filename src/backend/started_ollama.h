@@ -5,7 +5,10 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <string>
+#include <string_view>
 
 #include "http/transport.h"
 #include "system/system.h"
@@ -17,11 +20,16 @@ namespace velollm::backend {
 struct OllamaServerSpec {
     std::filesystem::path binary;
     std::filesystem::path store;  ///< folder of the models
+    /// Variables for speculative decoding (ollama_speculation_env): refused of an Ollama that is too old for them.
+    std::map<std::string, std::string> speculation_env;
     TargetSpec target;
 };
 
 /// Looks for the program: $VELOLLM_OLLAMA, then $PATH.
 Result<std::filesystem::path> find_ollama(const system::System& system);
+
+/// Ollama runs llama-server from 0.30 on; what came before is another engine, which nothing of llama-server's reaches.
+bool runs_llama_server(std::string_view version);
 
 /// The environment of such a server: ours, with what the target adds; its address and its models are never others'.
 system::Environment ollama_environment(const OllamaServerSpec& spec, int port, const system::System& system);

@@ -18,8 +18,9 @@ void add_sides(CLI::App& command, AbArgs& args) {
     command
         .add_option("--a", args.a,
                     "A setting of A, once for each: num_thread=4, num_ctx=, num_batch=, num_gpu=, flash_attn=,\n"
-                    "kv_type=, model=, backend=, url=, endpoint=, draft=; NAME=VALUE: environment of a server\n"
-                    "that is started; --flag=VALUE: of a llama-server that is started. None: as it is")
+                    "kv_type=, model=, backend=, url=, endpoint=, draft=, speculation=, draft_tokens=;\n"
+                    "NAME=VALUE: environment of a server that is started; --flag=VALUE: of a llama-server that is\n"
+                    "started. None: as it is")
         ->type_name("KEY=VALUE")
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
         ->allow_extra_args(false)

@@ -12,6 +12,7 @@
 #include "cli/compare_args.h"
 #include "cli/detect_args.h"
 #include "cli/doctor_args.h"
+#include "cli/engine_args.h"
 #include "cli/optimize_args.h"
 #include "cli/predict_args.h"
 #include "cli/recommend_args.h"
@@ -80,38 +81,6 @@ void add_output(CLI::App& command, Parser& parser, OutputArgs& out, const std::v
     command.add_option("--config", parser.config_file, "Take options from a JSON file")
         ->type_name("FILE")
         ->group("Output");
-}
-
-void add_engine(CLI::App& command, Parser& parser) {
-    EngineOptions& options = parser.benchmark_args.target.options;
-    const char* group = "Engine";
-    const CLI::Validator count = silent(CLI::Range(1, std::numeric_limits<int>::max()));
-    command.add_option("--num-ctx", options.num_ctx, "Context, tokens")->check(count)->type_name("N")->group(group);
-    command.add_option("--num-batch", options.num_batch, "Prompt tokens evaluated at once")
-        ->check(count)
-        ->type_name("N")
-        ->group(group);
-    command.add_option("--num-gpu", options.num_gpu, "Layers on the GPU")
-        ->check(silent(CLI::Range(0, std::numeric_limits<int>::max())))
-        ->type_name("N")
-        ->group(group);
-    command.add_option("--num-thread", options.num_thread, "Threads")->check(count)->type_name("N")->group(group);
-    command.add_option("--keep-alive", options.keep_alive, "Ollama: keep the model in memory, e.g. 5m")
-        ->type_name("TIME")
-        ->group(group);
-    command.add_option("--flash-attn", options.flash_attention, "embedded, llamacpp -m FILE: on, off, auto")
-        ->type_name("X")
-        ->group(group);
-    command.add_option("--kv-type", options.kv_type, "embedded, llamacpp -m FILE: type of the KV cache, e.g. q8_0")
-        ->type_name("TYPE")
-        ->group(group);
-    command
-        .add_option("--draft", parser.benchmark_args.target.draft,
-                    "llamacpp -m FILE: small model for speculative decoding; a file, or a name as for -m")
-        ->type_name("MODEL")
-        ->group(group);
-    command.add_flag("--reload", parser.benchmark_args.reload, "Unload the model first, so that loading is measured")
-        ->group(group);
 }
 
 void add_target(CLI::App& command, Parser& parser) {
@@ -213,7 +182,7 @@ void add_benchmark(Parser& parser) {
         ->group(group);
     add_method(command, parser);
     add_target(command, parser);
-    add_engine(command, parser);
+    add_engine(command, args.target, args.reload);
     command.add_option("--seed", args.target.seed, "Sent with every request; default 42")->type_name("N")->group(group);
     add_output(command, parser, args.out, {"text", "json", "csv", "md"});
 }
@@ -357,6 +326,9 @@ Arguments finish(Parser& parser) {
                 {ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
         args.target.url = parser.ollama_url;
     }
+    // Ollama reads it from its environment.
+    if (args.target.backend == "ollama" && args.target.url.empty() && !args.target.options.speculation.empty())
+        args.target.own_server = true;
     const auto given = [&](const char* option) { return parser.benchmark->count(option) > 0; };
     if (given("--prompt") && args.prompt.empty())
         return usage_error({ErrorCode::kUsage, "--prompt is empty", "Write what to ask the model."});

@@ -33,10 +33,9 @@ Result<TargetSpec> target_of(const BenchmarkArgs& args, const std::string& name,
     target.url = url_of(args, name);
     if (name == "openai") target.endpoint = "completions";
     if (name != "openai") target.tokenizer.clear();
-    if (name != "llamacpp") {
-        target.draft.clear();
-        target.llama_server.clear();
-    }
+    target.own_server = name == "ollama" && target.url.empty() && !target.options.speculation.empty();
+    if (name != "llamacpp") target.llama_server.clear();
+    if (name != "llamacpp" && name != "embedded" && !target.own_server) target.draft.clear();
     if (const auto taken = backend::take_environment(target, system); !taken) return taken.error();
     return target;
 }

@@ -8,6 +8,7 @@
 #include "benchmark/result.h"
 #include "metrics/table.h"
 #include "report/selftest_report.h"
+#include "report/speculation_text.h"
 
 namespace velollm::report {
 namespace {
@@ -53,6 +54,11 @@ std::string until_text(const Context& context, const Distribution* decode) {
 std::string gpu_text(double share) {
     if (share >= 1.0) return ", 100% GPU";
     return share <= 0.0 ? ", 100% CPU" : fmt::format(", {:.0f}% GPU", 100.0 * share);
+}
+
+std::string interval_text(const RunFigure& figure) {
+    if (!figure.interval) return "";
+    return fmt::format(" ({:.4g} .. {:.4g})", figure.interval->lower, figure.interval->upper);
 }
 
 std::string options_text(const EngineOptions& options, const TargetInfo& target) {
@@ -168,7 +174,7 @@ std::string Console::end(const Context& context, const BenchmarkResult& result) 
     }
     if (ttft != nullptr) text += fmt::format(", TTFT median {:.1f}ms", ttft->median);
     return text + prompt_text(result) + until_text(context, decode) + doubts(result.summary) +
-           (context.quick ? " [quick look: no verdict]" : "") + "\n\n";
+           (context.quick ? " [quick look: no verdict]" : "") + "\n" + speculation_line(context.target, result) + "\n";
 }
 
 std::string Console::summary(const std::vector<BenchmarkResult>& results) const {
@@ -229,7 +235,7 @@ std::string Console::metrics(const std::vector<BenchmarkResult>& results, const 
                                 metric.decimals, d->interval ? d->interval->upper : d->max, metric.decimals, d->n);
         }
         for (const RunFigure& figure : result.summary.figures)
-            text += fmt::format("    {:<21} {:.4g}\n", figure.key, figure.value);
+            text += fmt::format("    {:<21} {:.4g}{}\n", figure.key, figure.value, interval_text(figure));
         const ClientHealth& client = result.run.client;
         if (client.cpu_share)
             text += fmt::format("    {:<21} {:.2f}% of a core\n", "This program's CPU", 100.0 * *client.cpu_share);

@@ -14,6 +14,7 @@
 #include "report/hardware_json.h"
 #include "report/host_json.h"
 #include "report/keys.h"
+#include "report/speculation_text.h"
 
 namespace velollm::report {
 namespace {
@@ -135,6 +136,8 @@ void write_measured(JsonWriter& json, const Context& context, const BenchmarkRes
     json.key("absent").begin_object();
     for (const MetricSummary& metric : result.summary.metrics)
         if (!metric.values) json.field(metric.key, metric.absent);
+    if (const std::string why = why_no_acceptance(context.target, result); !why.empty())
+        json.field("draft_acceptance", why);
     if (context.loaded.was_resident.value_or(false)) json.field("load_ms", "the model was in memory already");
     if (!context.loaded.was_resident) json.field("load_ms", "whether the model was in memory isn't known");
     for (const auto& [key, cache] : kLoadKeys)
@@ -215,7 +218,8 @@ void write_workload(JsonWriter& json, const Context& context, const BenchmarkRes
         .field("concurrency", 1);
     json.field("arrival", "closed").field("stream", true);
     json.field("warmup", std::uint64_t{context.warm_up.size()}).field("seed", context.seed).field("temperature", 0);
-    json.field("prompt_cache", prompt_cache(result)).key("spec_decode").null();
+    json.field("prompt_cache", prompt_cache(result)).key("spec_decode");
+    write_speculation(json, context.target);
     json.end_object();
 }
 

@@ -53,8 +53,8 @@ void read_identity(JsonValue element, MeasuredWorkload& out) {
     tell(out, "engine_version", runtime["version"].plain());
     tell(out, "context_tokens", runtime["context_tokens"].plain());
     tell(out, "settings", joined(runtime["settings"]));
-    tell(out, "spec_type", runtime["settings"]["spec_type"].plain());
-    tell(out, "draft", runtime["settings"]["draft"].plain());
+    tell(out, "spec_type", workload["spec_decode"]["type"].plain());
+    tell(out, "draft", workload["spec_decode"]["draft_model"].plain());
     tell(out, "prompt_tokens",
          (workload["prompt_tokens"] ? workload["prompt_tokens"] : element["prompt_eval_count"]).plain());
     tell(out, "output_tokens",

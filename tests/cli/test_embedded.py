@@ -17,6 +17,7 @@ MODEL = Path(os.environ["VELOLLM_MODEL"])
 CACHE = MODEL.parent.parent.parent  # <cache>/velollm/models/FILE
 QUICK = ("--max-tokens", "8", "--iterations", "2")
 ONE = ("--prompt", "Say hello", "--max-tokens", "8", "--iterations", "2")
+COPY = "Repeat exactly, word by word: " + "the red fox, the old barn, the tall oak, the cold lake and the long road. " * 4
 ARCHITECTURE_KEY = b"general.architecture"
 
 
@@ -149,6 +150,57 @@ class Options(EmbeddedTest):
         done = self.embedded(*ONE, "--num-ctx", "8192", "-v")
         self.expect(done, 0)
         self.assertRegex(done.out, r"Its peak memory\s+\d+\.\d MiB")
+
+
+class Speculation(EmbeddedTest):
+    """That the text stays the same is tested where prompts can be the same: tests/unit/engine_speculation_test.cpp."""
+
+    def copying(self, *words):
+        done = self.expect(self.embedded("--prompt", COPY, "--max-tokens", "32", "--iterations", "6", "--warmup", "1",
+                                         "--num-thread", "1", "-v", "-o", self.results, *words), 0)
+        element = self.valid_results()[0]
+        self.check_samples(element, 32)
+        return done, element["velollm"]
+
+    def test_lookup_on_a_copying_prompt(self):
+        done, velollm = self.copying("--speculation", "ngram", "--draft-tokens", "6")
+        for sample in velollm["samples"]:
+            self.assertGreater(sample["accepted_tokens"], 0)
+            self.assertGreaterEqual(sample["draft_tokens"], sample["accepted_tokens"])
+            # The first token is the prompt's; each step behind it brings one token that no draft held.
+            self.assertEqual(len(set(sample["event_ns"])) + sample["accepted_tokens"], 32)
+        self.assertGreater(velollm["measured"]["tokens_per_step"]["median"], 1.2)
+        self.assertEqual(velollm["workload"]["spec_decode"], {"type": "ngram", "draft_model": None, "draft_tokens": 6})
+        acceptance = velollm["figures"]["draft_acceptance"]
+        self.assertAlmostEqual(acceptance["value"], sum(s["accepted_tokens"] for s in velollm["samples"]) /
+                               sum(s["draft_tokens"] for s in velollm["samples"]), places=4)
+        self.assertTrue(acceptance["ci95"][0] <= acceptance["value"] <= acceptance["ci95"][1])
+        self.assertRegex(done.out, r"\n  Speculation: ngram, at most 6 tokens a step; \d+% of \d+ drafted tokens kept "
+                                   r"\(\d+ \.\. \d+%\), \d\.\d\d tokens per step\n")
+        self.assertRegex(done.out, r"\n    draft_acceptance +0\.\d+ \(\d\S* \.\. \d\S*\)\n")
+
+    def test_off_is_as_without(self):
+        _, velollm = self.copying("--speculation", "off")
+        self.assertIsNone(velollm["workload"]["spec_decode"])
+        self.assertNotIn("draft_acceptance", velollm["figures"])
+        self.assertNotIn("draft_tokens", velollm["samples"][0])
+        self.assertEqual(velollm["measured"]["tokens_per_step"]["median"], 1.0)
+
+    def test_a_model_that_drafts(self):
+        _, velollm = self.copying("--draft", MODEL)
+        self.assertEqual(velollm["workload"]["spec_decode"],
+                         {"type": "draft-simple", "draft_model": MODEL.name, "draft_tokens": 3})
+        self.assertGreater(velollm["figures"]["draft_acceptance"]["value"], 0.5)  # it foresees itself
+        self.assertGreater(velollm["measured"]["tokens_per_step"]["median"], 2)
+
+    def test_what_there_is_not(self):
+        for words, texts in ((("--speculation", "draft-mtp"), ("draft-mtp", "-b llamacpp")),
+                             (("--speculation", "draft-simple"), ("--draft MODEL",)),
+                             (("--speculation", "ngram", "--draft", MODEL), ("not with both",)),
+                             (("--draft-tokens", "3"), ("--speculation ngram",))):
+            with self.subTest(words):
+                self.assert_error(self.embedded(*ONE, *words, seconds=15), 2, *texts)
+        self.assert_error(self.embedded(*ONE, "--draft", "none.gguf", seconds=15), 4, "none.gguf")
 
 
 class Files(EmbeddedTest):

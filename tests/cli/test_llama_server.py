@@ -19,6 +19,7 @@ from mock_server import Mock
 from velollm_cli import CliTest, counted_samples
 
 ONE = ("--prompt", "Tell a long story about a lighthouse keeper", "--max-tokens", "12", "--iterations", "3")
+COPY = "Repeat exactly, word by word: " + "the red fox, the old barn, the tall oak, the cold lake and the long road. " * 4
 
 
 class LlamaServer(CliTest):
@@ -231,6 +232,28 @@ class StartedHere(CliTest):
         self.assertGreater(element["velollm"]["figures"]["draft_acceptance"]["value"], 0)
         self.assertEqual(element["eval_count"], 12)
 
+    def test_lookup_on_a_copying_prompt(self):
+        done = self.expect(self.velollm(*self.words(
+            "--prompt", COPY, "--max-tokens", "64", "--iterations", "3", "--num-thread", "1", "--speculation", "ngram-simple",
+            "--draft-tokens", "8")), 0)
+        velollm = self.valid_results()[0]["velollm"]
+        self.assertTrue(velollm["run"]["runtime"]["settings"]["flags"].endswith(
+            "--spec-type ngram-simple --spec-ngram-simple-size-m 8 --spec-ngram-simple-size-n 8"))
+        self.assertEqual(velollm["workload"]["spec_decode"], {"type": "ngram-simple", "draft_model": None, "draft_tokens": 8})
+        samples = velollm["samples"]
+        self.assertGreater(sum(s.get("accepted_tokens", 0) for s in samples), 0)
+        self.assertGreater(velollm["measured"]["tokens_per_step"]["median"], 1.0)
+        self.assertAlmostEqual(velollm["figures"]["draft_acceptance"]["value"],
+                               sum(s.get("accepted_tokens", 0) for s in samples) /
+                               sum(s.get("draft_tokens", 0) for s in samples), places=4)
+        self.assertIn("  Speculation: ngram-simple, at most 8 tokens a step; ", done.out)
+
+    def test_speculation_by_its_short_names(self):
+        for name, flags in (("ngram", "--spec-type ngram-mod"), ("off", "--spec-type none")):
+            with self.subTest(name):
+                self.expect(self.velollm(*self.words(*ONE, "--speculation", name)), 0)
+                self.assertTrue(self.valid_results()[0]["velollm"]["run"]["runtime"]["settings"]["flags"].endswith(flags))
+
     def test_gone_after_an_interrupt(self):
         running, handle = self.running_server()
         running.signal(signal.SIGINT)
@@ -268,6 +291,12 @@ class StartedHere(CliTest):
     def test_real_refusals(self):
         done = self.velollm(*self.words(*ONE, "--kv-type", "nonsense"))
         self.assert_error(done, 1, "llama-server ended while loading", "nonsense")
+        done = self.velollm(*self.words(*ONE, "--speculation", "nonsense"))
+        self.assert_error(done, 1, "llama-server ended while loading", "unknown speculative type: nonsense", "--spec-type")
+        self.assert_error(self.velollm(*self.words(*ONE, "--speculation", "ngram-cache", "--draft-tokens", "4")), 2,
+                          "ngram-cache")
+        self.assert_error(self.velollm("benchmark", "-b", "llamacpp", "--url", "localhost:1", "--speculation", "ngram", *ONE),
+                          2, "--spec-type ngram-mod", "-m FILE.gguf")
         self.assert_error(self.velollm("benchmark", "-b", "llamacpp", "-m", "none.gguf", *ONE), 4, "none.gguf")
         self.assert_error(self.velollm(*self.words(*ONE, "--url", "localhost:1")), 2, "--llama-server", "--url")
         self.assert_error(self.velollm("benchmark", "-b", "ollama", "--draft", "x", *ONE), 2, "-b llamacpp")

@@ -16,6 +16,14 @@ from velollm_cli import CliTest, counted_samples
 
 MODEL = "smollm2:135m"
 ONE = ("--prompt", "Tell a long story about a lighthouse keeper", "--max-tokens", "12", "--iterations", "3")
+COPY = "Repeat exactly, word by word: " + "the red fox, the old barn, the tall oak, the cold lake and the long road. " * 4
+
+
+def descendants_of(pid):
+    """Children of any thread: a Go program starts its own from many."""
+    lists = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    children = [int(word) for text in lists for word in text.split()]
+    return children + [below for child in children for below in descendants_of(child)]
 
 
 class OllamaTests:
@@ -220,11 +228,55 @@ class Ollama032(OllamaTests, CliTest):
     binary = os.environ["VELOLLM_OLLAMA"]
     version = "0.32.15"
 
+    def own_server(self, *words):
+        """A server that is started for the benchmark, beside the one that runs."""
+        return ("benchmark", "-m", MODEL, "-o", self.results, "--num-thread", "1", "--prompt", COPY, *words), {
+            "VELOLLM_OLLAMA": self.binary, "OLLAMA_MODELS": str(self.shared / "models"), "HOME": str(self.folder)}
+
+    def test_speculation_reaches_its_llama_server(self):
+        words, env = self.own_server("--max-tokens", "64", "--iterations", "1000", "--speculation", "ngram-simple")
+        running = self.start(*words, env=env)
+        running.wait_for("Iteration 1/1000... ")
+        environments = [Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in descendants_of(running.process.pid)]
+        self.assertEqual(len(environments), 2, "ollama, and its llama-server")
+        for environment in environments:
+            self.assertIn(b"LLAMA_ARG_SPEC_TYPE=ngram-simple", environment)
+        running.signal(signal.SIGINT)
+        done = self.expect(running.finish(20), 130)
+        velollm = self.valid_results()[0]["velollm"]
+        self.assertEqual(velollm["workload"]["spec_decode"], {"type": "ngram-simple", "draft_model": None, "draft_tokens": None})
+        self.assertEqual(velollm["run"]["runtime"]["settings"]["LLAMA_ARG_SPEC_TYPE"], "ngram-simple")
+        self.assertNotIn("draft_acceptance", velollm["figures"])
+        self.assertIn("doesn't tell how many tokens were drafted", velollm["absent"]["draft_acceptance"])
+        self.assertIn("  Speculation: ngram-simple; share of drafts kept: none (Ollama doesn't tell", done.out)
+        # What it drafts comes in bursts.
+        self.assertGreater(max(velollm["measured"]["tokens_per_step"]["samples"]), 1.5)
+
+    def test_a_draft_model_reaches_its_llama_server(self):
+        words, env = self.own_server("--max-tokens", "24", "--iterations", "2", "--speculation", "draft-simple", "--draft",
+                                     os.environ["VELOLLM_MODEL"], "--draft-tokens", "4")
+        self.expect(self.velollm(*words, env=env), 0)
+        velollm = self.valid_results()[0]["velollm"]
+        self.assertEqual(velollm["workload"]["spec_decode"], {
+            "type": "draft-simple", "draft_model": Path(os.environ["VELOLLM_MODEL"]).name, "draft_tokens": 4})
+        self.assertGreater(velollm["measured"]["tokens_per_step"]["median"], 1.5)
+
+    def test_one_that_runs_is_not_asked_for_speculation(self):
+        self.assert_error(self.benchmark(*ONE, "--speculation", "ngram", "--url", self.engine.url), 2,
+                          "LLAMA_ARG_SPEC_TYPE=ngram-mod ollama serve", "--url")
+        words, env = self.own_server("--speculation", "ngram", "--draft-tokens", "4")
+        self.assert_error(self.velollm(*words, env=env), 2, "--draft-tokens")
+
 
 if os.environ.get("VELOLLM_OLLAMA_024"):
     class Ollama024(OllamaTests, CliTest):
         binary = os.environ["VELOLLM_OLLAMA_024"]
         version = "0.24.0"
+
+        def test_speculation_is_refused(self):
+            done = self.velollm("benchmark", "-m", MODEL, *ONE, "--speculation", "ngram", env={
+                "VELOLLM_OLLAMA": self.binary, "OLLAMA_MODELS": str(self.shared / "models"), "HOME": str(self.folder)})
+            self.assert_error(done, 2, "Ollama 0.24.0 has no speculative decoding", "-b llamacpp")
 
 
 if __name__ == "__main__":

@@ -221,6 +221,41 @@ TEST(Figures, AcceptanceIsWeightedByWhatWasDrafted) {
     EXPECT_EQ(figure(summarize(usual_run(), {}), "draft_acceptance"), -1.0);
 }
 
+std::optional<Interval> interval_of(const Summary& summary, std::string_view key) {
+    for (const RunFigure& f : summary.figures)
+        if (f.key == key) return f.interval;
+    return std::nullopt;
+}
+
+TEST(Figures, RatiosCarryIntervalsFromSixRequestsOn) {
+    const auto drafting = [](std::size_t requests) {
+        auto run = usual_run(requests);
+        for (RequestRecord& request : run.requests) {
+            request.server.draft_tokens = 10;
+            request.server.accepted_tokens = &request == &run.requests.back() ? 0 : 6;
+        }
+        return summarize(run, {});
+    };
+    // Shares of 0.6 five times and 0: mean 0.5, standard error sqrt(0.06 / 6) = 0.1, t of 5 degrees of freedom 2.5706.
+    const auto interval = interval_of(drafting(6), "draft_acceptance");
+    ASSERT_TRUE(interval);
+    EXPECT_NEAR(interval->lower, 0.5 - 0.25706, 1e-5);
+    EXPECT_NEAR(interval->upper, 0.5 + 0.25706, 1e-5);
+    EXPECT_FALSE(interval_of(drafting(5), "draft_acceptance"));
+    ASSERT_TRUE(interval_of(drafting(6), "decode_total_tps"));
+    EXPECT_NEAR(interval_of(drafting(6), "decode_total_tps")->upper, 100.0, 1e-6);  // all took the same time
+    EXPECT_FALSE(interval_of(drafting(5), "decode_total_tps"));
+}
+
+TEST(Figures, NoShareIsAboveOneOrBelowZero) {
+    auto run = usual_run(6);
+    for (RequestRecord& request : run.requests) {
+        request.server.draft_tokens = 10;
+        request.server.accepted_tokens = &request == &run.requests.front() ? 1 : 10;
+    }
+    EXPECT_EQ(interval_of(summarize(run, {}), "draft_acceptance")->upper, 1.0);
+}
+
 TEST(Figures, FailuresCarryTheirInterval) {
     auto run = usual_run(10);
     run.requests[4].outcome = Outcome::kError;

@@ -17,7 +17,10 @@ TEST(LlamaServerWords, TellThreadsAndContextInAnyCase) {
 }
 
 TEST(LlamaServerWords, CarryEveryOption) {
-    LlamaServerSpec spec{.binary = "ls", .model_file = "m.gguf", .draft_file = "d.gguf", .threads = 3};
+    LlamaServerSpec spec{.binary = "ls",
+                         .model_file = "m.gguf",
+                         .speculation_words = {"-md", "d.gguf", "--spec-type", "draft-simple"},
+                         .threads = 3};
     spec.target.options = {
         .num_ctx = 512, .num_batch = 64, .num_gpu = 0, .num_thread = 1, .flash_attention = "on", .kv_type = "q8_0"};
     EXPECT_EQ(words_of(spec),
@@ -26,11 +29,12 @@ TEST(LlamaServerWords, CarryEveryOption) {
 }
 
 TEST(LlamaServerWords, EqualRunsAreToldAlike) {
-    const LlamaServerSpec here{.binary = "/a/ls", .model_file = "/a/m.gguf", .draft_file = "/a/d.gguf", .threads = 3};
-    const LlamaServerSpec there{.binary = "/b/ls", .model_file = "/b/m.gguf", .draft_file = "/b/d.gguf", .threads = 3};
+    const LlamaServerSpec here{
+        .binary = "/a/ls", .model_file = "/a/m.gguf", .speculation_words = {"-md", "/a/d.gguf"}, .threads = 3};
+    const LlamaServerSpec there{
+        .binary = "/b/ls", .model_file = "/b/m.gguf", .speculation_words = {"-md", "/b/d.gguf"}, .threads = 3};
     EXPECT_EQ(telling_flags(llama_server_words(here, 1)), telling_flags(llama_server_words(there, 2)));
-    EXPECT_EQ(telling_flags(llama_server_words(here, 1)),
-              "-c 4096 -t 3 -tb 3 -np 1 --no-webui -md d.gguf --spec-type draft-simple");
+    EXPECT_EQ(telling_flags(llama_server_words(here, 1)), "-c 4096 -t 3 -tb 3 -np 1 --no-webui -md d.gguf");
 }
 
 TEST(LlamaServerEnvironment, LeavesOutKeysAndAddresses) {
@@ -47,6 +51,9 @@ TEST(LlamaServerEnd, IsExplainedByItsOutput) {
     EXPECT_NE(why_llama_server_ended("x\nerror: unknown model architecture: 'y'\n").find("too old"), std::string::npos);
     EXPECT_NE(why_llama_server_ended("ggml: failed to allocate buffer").find("--num-ctx"), std::string::npos);
     EXPECT_NE(why_llama_server_ended("error: invalid argument: --no-webui").find("option"), std::string::npos);
+    EXPECT_NE(why_llama_server_ended("error while handling argument \"--spec-type\": unknown speculative type: x")
+                  .find("--spec-type"),
+              std::string::npos);
     EXPECT_FALSE(why_llama_server_ended("").empty());
 }
 
