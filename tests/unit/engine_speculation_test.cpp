@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
+#include <llama.h>
 
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "backend/embedded.h"
+#include "backend/embedded_speculation.h"
+#include "backend/llama_library.h"
 #include "gguf/gguf.h"
 #include "system/system.h"
 
@@ -122,6 +125,28 @@ TEST_F(EmbeddedSpeculation, WithAModelGivesTheSameText) {
         EXPECT_GT(drafted[i].accepted(), drafted[i].drafted() * 2 / 3);
         EXPECT_GT(drafted[i].drafted(), 6);
     }
+}
+
+TEST(ModelDrafter, ForgetsWhatTheTextDidNotBecome) {
+    start_llama_once();
+    const std::unique_ptr<llama_model, FreeModel> model(
+        llama_model_load_from_file(VELOLLM_MODEL, llama_model_default_params()));
+    ASSERT_TRUE(model);
+    llama_context_params params = llama_context_default_params();
+    params.n_ctx = 256;
+    params.n_threads = params.n_threads_batch = 1;
+    const auto fresh = [&] { return make_model_drafter(VELOLLM_MODEL, model.get(), params, -1); };
+    const std::vector<TokenId> begin{504, 3280, 314, 260, 2240, 282};
+    const std::vector<TokenId> became{504, 3280, 314, 260, 2240, 282, 700, 810, 920};
+    const auto used = fresh();
+    const auto unused = fresh();
+    ASSERT_TRUE(used && unused);
+    ASSERT_TRUE((*used)->begin(begin) && (*used)->draft(begin, 6) && (*unused)->begin(became));
+    const auto after = (*used)->draft(became, 6);
+    const auto alone = (*unused)->draft(became, 6);
+    ASSERT_TRUE(after && alone);
+    EXPECT_EQ(*after, *alone);
+    EXPECT_EQ(after->size(), 6U);
 }
 
 TEST_F(EmbeddedSpeculation, SaysWhatItIs) {
