@@ -234,13 +234,14 @@ class Ollama032(OllamaTests, CliTest):
             "VELOLLM_OLLAMA": self.binary, "OLLAMA_MODELS": str(self.shared / "models"), "HOME": str(self.folder)}
 
     def test_speculation_reaches_its_llama_server(self):
-        words, env = self.own_server("--max-tokens", "64", "--iterations", "1000", "--speculation", "ngram-simple")
+        words, env = self.own_server("--max-tokens", "96", "--iterations", "1000", "--speculation", "ngram-simple")
         running = self.start(*words, env=env)
         running.wait_for("Iteration 1/1000... ")
         environments = [Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in descendants_of(running.process.pid)]
         self.assertEqual(len(environments), 2, "ollama, and its llama-server")
         for environment in environments:
             self.assertIn(b"LLAMA_ARG_SPEC_TYPE=ngram-simple", environment)
+        running.wait_for("Iteration 5/1000... ")
         running.signal(signal.SIGINT)
         done = self.expect(running.finish(20), 130)
         velollm = self.valid_results()[0]["velollm"]
@@ -249,8 +250,8 @@ class Ollama032(OllamaTests, CliTest):
         self.assertNotIn("draft_acceptance", velollm["figures"])
         self.assertIn("doesn't tell how many tokens were drafted", velollm["absent"]["draft_acceptance"])
         self.assertIn("  Speculation: ngram-simple; share of drafts kept: none (Ollama doesn't tell", done.out)
-        # What it drafts comes in bursts.
-        self.assertGreater(max(velollm["measured"]["tokens_per_step"]["samples"]), 1.5)
+        # What it drafts comes in bursts; how much there is to copy in an answer is the model's choice.
+        self.assertGreater(max(velollm["measured"]["tokens_per_step"]["samples"]), 1.2)
 
     def test_a_draft_model_reaches_its_llama_server(self):
         words, env = self.own_server("--max-tokens", "24", "--iterations", "2", "--speculation", "draft-simple", "--draft",
