@@ -7,13 +7,15 @@
 
 #include "base/split_mix.h"
 #include "stats/quantile.h"
-#include "stats/shift.h"
 
 namespace velollm::optimize {
 namespace {
 
 constexpr double kGoOn = 0.6;
-constexpr double kTooFar = 3.0;        // standard errors
+constexpr double kTooFar = 3.0;      // standard errors
+constexpr double kDisturbed = 4.0;   // standard deviations of a run
+constexpr double kEnoughBlocks = 5;  // fewer don't tell who was disturbed
+constexpr double kToDeviation = 1.4826;
 constexpr double kLeastNoise = 0.002;  // two runs that are alike by chance are no proof of a quiet machine
 
 class Race {
@@ -83,32 +85,51 @@ private:
         for (std::size_t block = 0; block < blocks; ++block) {
             std::vector<double> logs;
             for (const std::size_t runner : live_) logs.push_back(result_.runners[runner].logs[block]);
-            const double middle = stats::median_of(logs);
+            const double middle = stats::mean(logs);
             for (std::size_t i = 0; i < logs.size(); ++i) out[i].push_back(logs[i] - middle);
         }
         return out;
     }
 
-    /// Brings those who are in into their order, and says how far each is behind. Gives the spread of a run.
+    /// Brings those who are in into their order, and says how far each is behind. Gives the spread of a run. The mean
+    /// is what tells small differences best; a run that something else disturbed, far from the others of its setting,
+    /// is left out of it.
     double judge() {
         const std::vector<std::vector<double>> values = centred();
         if (values.empty() || values.front().empty()) return 0.0;
-        std::vector<std::pair<double, std::size_t>> standing;
+        std::vector<double> medians;
         std::vector<double> rest;
-        for (std::size_t i = 0; i < live_.size(); ++i) {
-            const double estimate = stats::Shift::of_pairs(values[i]).estimate();
-            standing.emplace_back(estimate, live_[i]);
-            for (const double value : values[i]) rest.push_back(std::abs(value - estimate));
+        for (const std::vector<double>& mine : values) {
+            medians.push_back(stats::median_of(mine));
+            const double centre = stats::mean(mine);
+            for (const double value : mine) rest.push_back(std::abs(value - centre));
         }
+        const auto blocks = static_cast<double>(values.front().size());
+        // What was estimated from the same values makes them look calmer than they are.
+        const double lost = blocks > 1.0 ? std::sqrt(blocks / (blocks - 1.0)) : 1.0;
+        const double noise = std::max(kLeastNoise, kToDeviation * stats::median_of(std::move(rest)) * lost);
+        std::vector<std::pair<double, std::size_t>> standing;
+        for (std::size_t i = 0; i < live_.size(); ++i)
+            standing.emplace_back(
+                blocks < kEnoughBlocks ? stats::mean(values[i]) : calm_mean(values[i], medians[i], kDisturbed * noise),
+                live_[i]);
         std::sort(standing.begin(), standing.end());
         for (std::size_t i = 0; i < live_.size(); ++i) {
             live_[i] = standing[i].second;
             result_.runners[live_[i]].behind = standing[i].first - standing.front().first;
         }
-        const auto blocks = static_cast<double>(values.front().size());
-        // What was estimated from the same values makes them look calmer than they are.
-        const double lost = blocks > 1.0 ? std::sqrt(blocks / (blocks - 1.0)) : 1.0;
-        return std::max(kLeastNoise, 1.4826 * stats::median_of(std::move(rest)) * lost);
+        return noise;
+    }
+
+    static double calm_mean(const std::vector<double>& values, double middle, double reach) {
+        double sum = 0.0;
+        double count = 0.0;
+        for (const double value : values) {
+            if (std::abs(value - middle) > reach) continue;
+            sum += value;
+            count += 1.0;
+        }
+        return count > 0.0 ? sum / count : middle;
     }
 
     void drop_hopeless() {

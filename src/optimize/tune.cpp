@@ -141,7 +141,9 @@ StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environ
         maker.add("S5", "type of the cache", facts.engine == "llama-server" ? "kv_type_k" : "kv_type", {"q8_0"});
     else
         maker.skip("S5 type of the cache", "it may change answers; --allow-lossy tries it");
-    maker.add("S6", "speculation", "spec_type", {"ngram-mod", "ngram-simple"});
+    using Values = std::vector<std::string>;
+    maker.add("S6", "speculation", "spec_type",
+              facts.engine == "embedded" ? Values{"ngram"} : Values{"ngram-mod", "ngram-simple"});
     if (facts.profile == Profile::kBatch)
         maker.add("S7", "parallel requests", "parallel", {"2", "4", "8"});
     else

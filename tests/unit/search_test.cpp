@@ -197,8 +197,8 @@ TEST(Words, OfAChoiceForEachEngine) {
               (std::vector<std::string>{"num_batch=1024", "LLAMA_ARG_SPEC_TYPE=ngram-mod", "num_thread=2"}));
     facts.engine = "embedded";
     facts.version = "0.5.0";
-    EXPECT_EQ(words_of(facts, {{"flash_attention", "off"}, {"threads", "2"}}),
-              (std::vector<std::string>{"flash_attn=off", "num_thread=2"}));
+    EXPECT_EQ(words_of(facts, {{"flash_attention", "off"}, {"spec_type", "ngram"}, {"threads", "2"}}),
+              (std::vector<std::string>{"flash_attn=off", "speculation=ngram", "num_thread=2"}));
 }
 
 TEST(Words, FlagsOfAServerThatAreCopied) {
