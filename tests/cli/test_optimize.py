@@ -65,6 +65,17 @@ class Optimize(CliTest):
         self.assertEqual(done.out, "Nothing to change: velollm.sh is left as it is.\n")
         self.assertEqual(file.read_text(), "export MINE=1\n")
 
+    def test_tuning_is_refused_where_nothing_can_be_measured(self):
+        self.assert_error(self.optimize("--budget", "quick"), 2, "--tune")
+        self.assert_error(self.optimize("--tune", "--budget", "long"), 2, "budget")
+        self.assert_error(self.optimize("--tune", "-b", "llamacpp"), 2, "Which model?", "-m FILE.gguf")
+        done = self.expect(self.optimize("--tune", "-b", "llamacpp", "-m", "gone.gguf"), 4)
+        self.assertIn("S5 type of the cache: not tried, it may change answers", done.err)
+        self.assertIn("Error: Model file not found: gone.gguf", done.err)
+        # No Ollama runs, and none is installed that could be started.
+        self.assert_error(self.optimize("--tune", env={"PATH": "/nowhere"}), 3, "No Ollama can be started or asked")
+        self.no_litter()
+
     def test_json_keeps_to_its_schema(self):
         for words in ((), ("--profile", "agent", "--ctx", "9000", "--allow-lossy", "--max-vram", "8G"), ("-b", "llamacpp"),
                       ("-b", "embedded"), ("no-such-model",), ("--check",)):
