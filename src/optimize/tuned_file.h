@@ -9,8 +9,8 @@
 
 namespace velollm::optimize {
 
-/// What a search stands for: model, engine and version, processor and GPUs with their drivers, threads, profile, memory
-/// in steps of 2 GiB. When any of these changes, it is searched anew.
+/// The file is schema/velollm-tuned-1.schema.json. What its key stands for: model, engine and version, processor and
+/// GPUs with their drivers, threads, profile, memory in steps of 2 GiB. When any of these changes, it is searched anew.
 std::string tuned_key(const Facts& facts);
 
 /// The choice that a search with this key ended in; nothing when there was none. A file that can't be read counts as

@@ -15,6 +15,8 @@
 #include "load/schedule.h"
 #include "mock/plant.h"
 #include "optimize/tune.h"
+#include "optimize/tuned_file.h"
+#include "support/temp_folder.h"
 
 namespace velollm::optimize {
 namespace search_test {
@@ -239,6 +241,26 @@ TEST(Stages, OnlyWhatCanActHere) {
     // A server that runs already reads no environment.
     for (const Stage& stage : tune_stages(facts, *parse_budget("quick"), false).stages) EXPECT_NE(stage.id, "S6");
     EXPECT_FALSE(parse_budget("slow"));
+}
+
+TEST(TunedFile, IsReadAsItWasKept) {
+    const test::TempFolder folder;
+    system::System system;
+    system.env = {{"XDG_STATE_HOME", folder.path().string()}};
+    Facts facts;
+    facts.model = "a";
+    const std::string key = tuned_key(facts);
+    EXPECT_FALSE(read_tuned(system, key));
+    const Choice choice{{"num_batch", "1024"}, {"threads", "2"}};
+    keep_tuned(system, key, choice);
+    EXPECT_EQ(read_tuned(system, key), choice);
+    // Another model, engine version or number of threads is another search.
+    facts.model = "b";
+    EXPECT_NE(tuned_key(facts), key);
+    EXPECT_FALSE(read_tuned(system, tuned_key(facts)));
+    // A broken file counts as none.
+    ASSERT_TRUE(system::write_file_atomic(folder.path() / "velollm" / ("tuned-" + key + ".json"), "{\"schema\": 1"));
+    EXPECT_FALSE(read_tuned(system, key));
 }
 
 TEST(Answers, ShareThatIsAlike) {
