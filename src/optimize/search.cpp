@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kNoisePairs = 4;
 constexpr std::size_t kAblationPairs = 10;
 constexpr double kRaceShare = 0.45;      // of the time; the rest is for leaving out and confirming
+constexpr double kSearchShare = 0.65;    // of it, noise included, must do for all stages
 constexpr std::size_t kLeastBlocks = 3;  // of each setting in a race
 constexpr double kWorse = 1.05;
 
@@ -30,7 +31,10 @@ public:
         if (const auto known = measure_noise(); !known) return known.error();
         for (const Stage& stage : plan_.stages) {
             if (stopped()) return give_up();
-            run_stage(stage);
+            if (has_time_for(stage))
+                run_stage(stage);
+            else
+                say(fmt::format("{} {}: not tried, the time for it is over", stage.id, stage.setting));
         }
         if (stopped()) return give_up();
         if (result_.best.size() > 1)
@@ -89,6 +93,14 @@ private:
             "can see a gain of {:.1f} %.",
             100.0 * result_.noise, to_seconds(result_.block), 100.0 * result_.visible));
         return {};
+    }
+
+    /// A race of the least length, with what is needed to confirm afterwards: else the search would run far beyond its
+    /// time.
+    bool has_time_for(const Stage& stage) const {
+        const auto least = static_cast<std::int64_t>(kLeastBlocks * (stage.values.size() + 1));
+        const Ns spent = clock_.now() - begin_ + least * result_.block;
+        return to_seconds(spent) <= kSearchShare * to_seconds(plan_.budget);
     }
 
     /// Time is shared out evenly over the stages.

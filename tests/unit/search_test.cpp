@@ -130,6 +130,18 @@ TEST(Search, AStopKeepsTheBestAndConfirmsNothing) {
     EXPECT_FALSE(result.confirmed);
 }
 
+TEST(Search, AStageThatWouldTakeTooLongIsLeftOut) {
+    mock::PlantSpec spec = machine();
+    spec.reload = std::chrono::seconds(10);
+    World world(spec, 1, [](const Choice& choice) { return value_of(choice, "threads") == "1" ? 2.0 : 1.0; });
+    // Eight blocks of some 10 s for the noise, twelve for the threads: then the batch has no time left.
+    const SearchResult result =
+        world.search({.stages = {kThreads, kBatch}, .budget = std::chrono::seconds(360), .seed = 3});
+    EXPECT_EQ(result.stages.size(), 1U);
+    EXPECT_NE(world.said.find("S3 num_batch: not tried, the time for it is over"), std::string::npos);
+    EXPECT_EQ(result.end, SearchEnd::kImproved);
+}
+
 TEST(Search, AKnownChoiceIsOnlyConfirmed) {
     World world(machine(), 4, [](const Choice& choice) { return value_of(choice, "threads") == "1" ? 1.3 : 1.0; });
     const SearchResult result = world.search({.stages = {}, .start = {{"threads", "1"}}, .seed = 6});
