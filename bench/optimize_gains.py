@@ -43,7 +43,7 @@ def main():
         environment = {"PATH": os.environ["PATH"], "HOME": name, "LC_ALL": "C.UTF-8", "OLLAMA_MODELS": str(folder / "models"),
                        "OLLAMA_NO_CLOUD": "1", "VELOLLM_OLLAMA": ollama, "VELOLLM_LLAMA_SERVER": llama_server}
         ab = [velollm, "ab", "--format", "md", "--quiet-check", "0", "--pairs", pairs, "--requests", "1", "--warmup", "1",
-              "--max-tokens", "16"]
+              "--max-tokens", "8"]
         quota = Group.make("cpu", {"cpu.cfs_period_us": 100000, "cpu.cfs_quota_us": 100000}, {"cpu.max": "100000 100000"})
         wrap = quota.words if quota else lambda words: ["taskset", "-c", str(min(os.sched_getaffinity(0))), *words]
         place = "a quota of one CPU" if quota else "an affinity to one CPU (no group could be made)"

@@ -25,9 +25,8 @@ class AbEngines(CliTest):
         self.assertIn("common_text", document)
 
     def test_environment_and_flags_of_a_llama_server(self):
-        done = self.velollm("ab", "-b", "llamacpp", "-m", os.environ["VELOLLM_MODEL"], "--llama-server",
-                            os.environ["VELOLLM_LLAMA_SERVER"], "--a", "LLAMA_ARG_THREADS=1", "--b=--flash-attn=off", "--b",
-                            "num_thread=1", "--max-tokens", "4", "--pairs", "2", "--requests", "1", "--warmup", "1",
+        done = self.velollm("ab", "-b", "llamacpp", "-m", os.environ["VELOLLM_MODEL"], "--a",
+                            "LLAMA_ARG_THREADS=1", "--b=--flash-attn=off", "--b", "num_thread=1", "--max-tokens", "4", "--pairs", "2", "--requests", "1", "--warmup", "1",
                             "--quiet-check", "0", env={"VELOLLM_LLAMA_SERVER": os.environ["VELOLLM_LLAMA_SERVER"]})
         self.expect(done, 11)
         self.assertIn("A  LLAMA_ARG_THREADS=1\nB  --flash-attn=off num_thread=1\n", done.out)
