@@ -217,16 +217,24 @@ private:
                         : fmt::format("Stopped: {} had won so far; nothing confirms it, and nothing was changed.",
                                       words(result.best)));
                 break;
-            case SearchEnd::kNoImprovement:
-                say(result.visible > 0.0
-                        ? fmt::format("No measurable improvement: your settings stay. A gain of {:.1f} % or more would "
-                                      "have been seen.",
-                                      100.0 * std::max(result.visible, 0.02))
-                        : "No measurable improvement: your settings stay.");
-                break;
+            case SearchEnd::kNoImprovement: say("No measurable improvement: your settings stay." + seen(result)); break;
         }
         if (!taken) result.end = SearchEnd::kNoImprovement;
         return optimize::tuned_plan(facts_, result);
+    }
+
+    /// How small a gain would have been seen: by the confirmation itself where there was one.
+    static std::string seen(const SearchResult& result) {
+        double visible = result.visible;
+        std::string text;
+        if (result.confirmed) {
+            const stats::Judgement& judged = result.confirmed->measured.judgement;
+            text = fmt::format(" The best that was tried measured {:+.1f} % in {} pairs, which chance may have made.",
+                               100.0 * (1.0 / judged.factor - 1.0), judged.n);
+            visible = judged.visible.value_or(visible);
+        }
+        if (visible <= 0.0) return text;
+        return text + fmt::format(" A gain of {:.1f} % or more would have been seen.", 100.0 * std::max(visible, 0.02));
     }
 
     static std::string words(const Choice& choice) {
