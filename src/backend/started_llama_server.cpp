@@ -202,9 +202,10 @@ system::Environment child_environment(system::Environment environment) {
 }
 
 system::Environment child_environment(const TargetSpec& target, const system::System& system) {
-    system::Environment environment = child_environment(system.env);
+    system::Environment environment = system.env;
     for (const auto& [name, value] : target.server_env) environment[name] = value;
-    return environment;
+    return child_environment(
+        std::move(environment));  // what is copied from a server that runs has its key and address, too
 }
 
 std::vector<std::string> llama_server_words(const LlamaServerSpec& spec, int port) {
