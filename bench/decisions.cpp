@@ -35,6 +35,7 @@ using mock::Drift;
 using stats::Decision;
 
 constexpr std::int64_t kTokens = 8;
+constexpr std::size_t kPromptWords = 100;
 
 /// A request to an engine of the plant, through the load loop.
 Result<benchmark::Block> measure(mock::Plant& plant, mock::PlantEngine& engine, std::size_t requests, bool reload) {
@@ -45,7 +46,9 @@ Result<benchmark::Block> measure(mock::Plant& plant, mock::PlantEngine& engine, 
         if (const auto loaded = engine.load(); !loaded) return loaded.error();
         block.load = plant.clock().now() - begin;
     }
-    const std::vector<Prompt> prompts(requests, Prompt{.text = "four words of prompt", .max_tokens = kTokens});
+    std::string text;
+    for (std::size_t i = 0; i < kPromptWords; ++i) text += "word ";
+    const std::vector<Prompt> prompts(requests, Prompt{.text = text, .max_tokens = kTokens});
     Run run = load::run_load(load::closed_loop(requests, 1), prompts, engine, plant.clock(), std::chrono::hours(1), {});
     block.requests = std::move(run.requests);
     return block;
@@ -54,7 +57,8 @@ Result<benchmark::Block> measure(mock::Plant& plant, mock::PlantEngine& engine, 
 struct Case {
     std::string name;
     mock::PlantSpec plant;
-    double gain = 1.0;  ///< B against A
+    double gain = 1.0;         ///< B against A
+    double prompt_gain = 1.0;  ///< beside that, of the prompt's speed
     bool reload = false;
     bool watch = false;
     double delta = 0.02;
@@ -67,18 +71,38 @@ struct Tally {
     std::size_t worse = 0;
     std::size_t same = 0;
     std::size_t same_in_10 = 0;
+    std::size_t others_different = 0;  ///< at least one of the metrics beside the deciding one
+    std::size_t prompt_different = 0;  ///< TTFT
+    std::size_t prompt_same = 0;
     std::vector<double> pairs;
     std::vector<double> pairs_of_better;
 
     double share(std::size_t count) const { return 100.0 * static_cast<double>(count) / static_cast<double>(seeds); }
 };
 
+bool different(const stats::Judgement& judged) {
+    return judged.decision == Decision::kFaster || judged.decision == Decision::kSlower ||
+           judged.decision == Decision::kSmall;
+}
+
+/// What is said of the metrics that don't decide.
+void count_others(const benchmark::AbResult& result, Tally& tally) {
+    bool any = false;
+    for (const benchmark::AbMetric& other : result.others) {
+        any = any || different(other.judgement);
+        if (other.key != "ttft_ms") continue;
+        tally.prompt_different += different(other.judgement) ? 1U : 0U;
+        tally.prompt_same += other.judgement.decision == Decision::kSame ? 1 : 0;
+    }
+    tally.others_different += any ? 1 : 0;
+}
+
 Tally try_ab(const Case& one, std::uint64_t first, std::size_t seeds) {
     Tally tally;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
         mock::Plant plant(one.plant, seed);
         mock::PlantEngine a(plant, 1.0);
-        mock::PlantEngine b(plant, one.gain);
+        mock::PlantEngine b(plant, one.gain, one.prompt_gain);
         benchmark::AbPlan plan;
         plan.limits.delta = one.delta;
         plan.reload = one.reload;
@@ -96,14 +120,13 @@ Tally try_ab(const Case& one, std::uint64_t first, std::size_t seeds) {
         ++tally.seeds;
         if (!done) continue;
         const stats::Judgement& judged = done->judgement;
-        const bool different = judged.decision == Decision::kFaster || judged.decision == Decision::kSlower ||
-                               judged.decision == Decision::kSmall;
-        tally.better += different && judged.factor > 1.0 ? 1 : 0;
-        tally.worse += different && judged.factor < 1.0 ? 1 : 0;
+        count_others(*done, tally);
+        tally.better += different(judged) && judged.factor > 1.0 ? 1U : 0U;
+        tally.worse += different(judged) && judged.factor < 1.0 ? 1U : 0U;
         tally.same += judged.decision == Decision::kSame ? 1 : 0;
         tally.same_in_10 += judged.decision == Decision::kSame && judged.n <= 10 ? 1 : 0;
         tally.pairs.push_back(static_cast<double>(judged.n));
-        if (different && judged.factor > 1.0) tally.pairs_of_better.push_back(static_cast<double>(judged.n));
+        if (different(judged) && judged.factor > 1.0) tally.pairs_of_better.push_back(static_cast<double>(judged.n));
     }
     return tally;
 }
@@ -147,8 +170,8 @@ void print_null(std::uint64_t first, std::size_t seeds) {
         {"equal, 3 % noise, saw-tooth 3 %, period 4", noisy(0.03, {Drift::Kind::kSawTooth, 0.03, 4})},
         {"equal, 3 % noise, 5 % outliers x 1.3", with_outliers(noisy(0.03))},
         {"equal, 1 % noise, linear drift 5 % in 20 requests", noisy(0.01, {Drift::Kind::kLinear, 0.05, 20})},
-        {"equal, loads differ by 3 % beside 3 % noise", loads, 1.0, true},
-        {"equal, 3 % noise, looked at after each of 100 pairs", noisy(0.03), 1.0, false, true},
+        {"equal, loads differ by 3 % beside 3 % noise", loads, 1.0, 1.0, true},
+        {"equal, 3 % noise, looked at after each of 100 pairs", noisy(0.03), 1.0, 1.0, false, true},
     };
     for (const Case& one : cases) {
         if (!wanted(one.name)) continue;
@@ -185,6 +208,43 @@ void print_power(std::uint64_t first, std::size_t seeds) {
         row(fmt::format("2 % faster, {:.0f} % noise, limit 2 %", 100.0 * noise), "called the same: at most 5 %",
             fmt::format("{:.1f} %", tally.share(tally.same)), tally.share(tally.same) <= 5.0 + sampling_error(seeds));
     }
+}
+
+/// The metrics beside the deciding one, judged where that one ended the measurement.
+void print_others(std::uint64_t first, std::size_t seeds) {
+    const auto spec = [](double noise, double prompt_noise) {
+        mock::PlantSpec out = noisy(noise);
+        out.prompt_noise = prompt_noise;
+        return out;
+    };
+    const auto most = [&](const Case& one, std::string_view goal, std::size_t Tally::*count) {
+        if (!wanted(one.name)) return;
+        const Tally tally = try_ab(one, first, seeds);
+        row(one.name, goal,
+            fmt::format("{:.1f} %, median {:.0f} pairs", tally.share(tally.*count), stats::median_of(tally.pairs)),
+            tally.share(tally.*count) <= 5.0 + sampling_error(seeds));
+    };
+    const std::string_view different = "others called different: at most 5 %";
+    most({"others: all equal, 3 % noise", spec(0.03, 0.03)}, different, &Tally::others_different);
+    most({"others: all equal, 1 % noise", spec(0.01, 0.01)}, different, &Tally::others_different);
+    most({"others: all equal, they move as the deciding one", spec(0.03, 0.0)}, different, &Tally::others_different);
+    most({"others: all equal, they hardly do", spec(0.005, 0.03)}, different, &Tally::others_different);
+    most({"others: all equal, 5 % outliers x 1.3", with_outliers(spec(0.03, 0.03))}, different,
+         &Tally::others_different);
+    most({"others: looked at after each of 100 pairs", spec(0.03, 0.03), 1.0, 1.0, false, true}, different,
+         &Tally::others_different);
+    most({"others: decode 20 % faster, prompts equal", spec(0.01, 0.03), 1.2, 1.0 / 1.2}, "TTFT different: at most 5 %",
+         &Tally::prompt_different);
+    for (const double noise : {0.01, 0.03})
+        most({fmt::format("others: prompts 2 % faster, {:.0f} % noise", 100.0 * noise), spec(0.01, noise), 1.0, 1.02},
+             "TTFT called the same: at most 5 %", &Tally::prompt_same);
+    const Case found = {"others: decode, prompts 30 % faster, 3 % noise", spec(0.03, 0.03), 1.3};
+    if (!wanted(found.name)) return;
+    const Tally tally = try_ab(found, first, seeds);
+    row(found.name, "TTFT found: at least 90 %",
+        fmt::format("{:.1f} %, median {:.0f} pairs", tally.share(tally.prompt_different),
+                    stats::median_of(tally.pairs)),
+        tally.share(tally.prompt_different) >= 90.0);
 }
 
 /// A race among `gains.size()` settings, then the confirmation of the best against the first, the default.
@@ -236,7 +296,7 @@ void print_tuning(std::uint64_t first, std::size_t seeds) {
         near += tuned.regret <= 0.01 ? 1 : 0;
         regret += tuned.regret;
         most = std::max(most, tuned.runs);
-        unfounded += tune(std::vector<double>(kSettings, 1.0), spec, seed).improved ? 1 : 0;
+        unfounded += tune(std::vector<double>(kSettings, 1.0), spec, seed).improved ? 1U : 0U;
     }
     const auto all = static_cast<double>(seeds);
     row("tune: 24 settings up to 15 % apart, noise, drift 3 %", "within 1 % of the best: at least 95 %",
@@ -278,6 +338,7 @@ int main(int argc, char** argv) {
     fmt::print("{:<52} {:<38} {:<46} {}\n", "what", "goal", "reached", "");
     print_null(first, seeds);
     print_power(first, seeds);
+    print_others(first, seeds);
     print_tuning(first, std::max<std::size_t>(1, seeds / 2));
     print_time();
 }

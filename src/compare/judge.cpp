@@ -134,19 +134,6 @@ struct Samples {
     bool paired = false;
 };
 
-/// The smallest effect by the standard deviation takes a disturbed request at full weight, which the ranks don't: where
-/// the interval is narrower than that, it tells what could be seen. A test of 5 % finds with 80 % what is 1.43 times
-/// half its interval, in normal samples; less in small ones.
-void see_as_the_ranks_do(Judgement& judgement, double delta) {
-    constexpr double kReach = 1.43;
-    if (!judgement.interval || !judgement.visible) return;
-    const double reach = kReach * std::log(judgement.interval->high / judgement.interval->low) / 2.0;
-    if (reach >= std::log1p(*judgement.visible)) return;
-    judgement.visible = std::expm1(reach);
-    const double times = reach / std::log1p(delta);
-    judgement.pairs_for_delta = static_cast<std::size_t>(std::ceil(static_cast<double>(judgement.n) * times * times));
-}
-
 Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
     Judgement out;
     if (samples.paired) {
@@ -157,7 +144,6 @@ Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
     } else {
         out = stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
     }
-    see_as_the_ranks_do(out, limits.delta);
     const std::size_t fewest = samples.paired ? kFewestPairs : kFewestEach;
     if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, fewest);
     if (out.n < fewest) {

@@ -48,6 +48,10 @@ double Plant::next_load_factor() {
     return std::exp(spec_.load_noise * normal());
 }
 
+double Plant::next_prompt_factor() {
+    return spec_.prompt_noise > 0.0 ? std::exp(spec_.prompt_noise * normal()) : 1.0;
+}
+
 Result<TargetInfo> PlantEngine::describe() {
     TargetInfo info;
     info.kind = "plant";
@@ -82,7 +86,8 @@ void PlantEngine::start(RequestId id, const Prompt& prompt, TokenSink& sink) {
                 .tokens = prompt.max_tokens,
                 .factor = factor,
                 .begin = plant_.clock().now(),
-                .first = seconds(static_cast<double>(prompt_tokens) / (spec.prefill_tps * factor)),
+                .first = seconds(static_cast<double>(prompt_tokens) /
+                                 (spec.prefill_tps * factor * prompt_gain_ * plant_.next_prompt_factor())),
                 .gap = seconds(1.0 / (spec.decode_tps * factor))};
     sink.on_sent(id, plant_.clock().now(), std::nullopt);
 }

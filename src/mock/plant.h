@@ -37,8 +37,9 @@ struct Drift {
 struct PlantSpec {
     double decode_tps = 50.0;
     double prefill_tps = 1000.0;
-    double noise = 0.03;      ///< of a request's speed
-    double load_noise = 0.0;  ///< of a load's: all requests until the next one share it
+    double noise = 0.03;        ///< of a request's speed
+    double prompt_noise = 0.0;  ///< of its prompt's speed, beside that
+    double load_noise = 0.0;    ///< of a load's: all requests until the next one share it
     double outlier_share = 0.0;
     double outlier_factor = 1.3;  ///< such a request takes so many times as long
     Drift drift = {};
@@ -54,8 +55,9 @@ public:
     const PlantSpec& spec() const { return spec_; }
     /// Factor on the next request's speed.
     double next_factor();
-    /// The same of the next load.
+    /// The same of the next load, and beside next_factor() of the next prompt.
     double next_load_factor();
+    double next_prompt_factor();
 
 private:
     double normal();
@@ -70,7 +72,9 @@ private:
 /// exactly, and answers with as many as are asked for. Its prompt has as many tokens as words.
 class PlantEngine final : public Backend {
 public:
-    PlantEngine(Plant& plant, double gain) : plant_(plant), gain_(gain) {}
+    /// `prompt_gain`: beside `gain`, of the prompt's speed alone.
+    PlantEngine(Plant& plant, double gain, double prompt_gain = 1.0)
+        : plant_(plant), gain_(gain), prompt_gain_(prompt_gain) {}
 
     Result<TargetInfo> describe() override;
     Result<LoadedModel> load() override;
@@ -94,6 +98,7 @@ private:
 
     Plant& plant_;
     double gain_;
+    double prompt_gain_;
     bool loaded_ = false;
     double load_factor_ = 1.0;
     std::optional<Running> running_;

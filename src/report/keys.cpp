@@ -12,6 +12,7 @@ Keys keys_of(const Context& context, const BenchmarkResult& result) {
     Keys keys;
     keys.hardware = base::sha256_hex(hardware_key_text(context.hardware));
 
+    // A benchmark is what it is in whatever suite it stands, so the suite isn't part of it.
     // Members in alphabetical order and without white space, as RFC 8785 has it: equal facts give equal bytes.
     JsonWriter workload;
     workload.begin_object()
@@ -20,7 +21,7 @@ Keys keys_of(const Context& context, const BenchmarkResult& result) {
         .field("context_depth", result.config.context_depth);
     workload.field("name", result.config.name).field("output_tokens", result.config.max_tokens);
     workload.field("prompt_sha256", base::sha256_hex(result.config.prompt));
-    workload.field("stream", true).field("suite", context.suite).field("temperature", 0).end_object();
+    workload.field("stream", true).field("temperature", 0).end_object();
     keys.workload = base::sha256_hex(workload.text());
 
     const TargetInfo& target = context.target;

@@ -44,7 +44,9 @@ struct Judgement {
     std::optional<Factors> interval = {};  ///< at 1 - alpha; absent where n is too small for one
     std::optional<Factors> within = {};    ///< at 1 - 2 alpha_same: inside of the limit it means kSame
     double p = 1.0;                        ///< of "no difference", two-sided
-    std::optional<double> visible = {};    ///< a true difference of this share would have been found with 80 %
+    /// A true difference of this share would have been found with 80 % by a test of 5 %: the smaller of what the
+    /// standard deviation and the interval of the ranks say.
+    std::optional<double> visible = {};
     std::optional<std::size_t> pairs_for_delta = {};  ///< so many pairs find a difference of delta with 80 %
 };
 
