@@ -115,6 +115,26 @@ Result<void> refuse_start_options(const TargetSpec& target) {
                                      : "llama-server takes them when it starts: -fa on -ctk q8_0 -ctv q8_0"};
 }
 
+/// Settings of a server that is started, where none is: they would be dropped, and what is measured isn't what was
+/// said.
+Result<void> refuse_unread(const TargetSpec& target) {
+    const bool llama_server = target.backend == "llamacpp" && target.url.empty();
+    const auto refuse = [&](const std::string& what, const char* hint) {
+        return Error{ErrorCode::kUsage,
+                     fmt::format("{} can't be set {} {}", what,
+                                 target.url.empty() ? "through" : "for a server that runs, through", target.backend),
+                     hint};
+    };
+    if (!target.server_flags.empty() && !llama_server)
+        return refuse(target.server_flags.front(),
+                      "Flags are for a llama-server that is started: -b llamacpp -m FILE.gguf without a URL.");
+    if (!target.server_env.empty() && !llama_server && !target.own_server)
+        return refuse(
+            target.server_env.begin()->first,
+            "Variables are for a server that is started: -b ollama, or -b llamacpp -m FILE.gguf, without a URL.");
+    return {};
+}
+
 /// The transport with the certificates that the user's environment names, as the curl command has it.
 std::unique_ptr<http::HttpTransport> make_transport(const system::System& system, Clock& clock) {
     const auto file = system.variable("CURL_CA_BUNDLE");
@@ -249,6 +269,7 @@ std::vector<std::string> backend_names() {
 Result<std::unique_ptr<Backend>> make_backend(const TargetSpec& target, const system::System& system,
                                               const Hardware& hardware, Clock& clock, std::function<bool()> interrupted,
                                               ContextBytes context_bytes) {
+    if (const auto read = refuse_unread(target); !read) return read.error();
     if (target.backend == "llamacpp")
         return make_llama_server({.spec = target}, system, hardware, clock, std::move(interrupted));
     if (!target.llama_server.empty())

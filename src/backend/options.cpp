@@ -40,4 +40,9 @@ Result<void> take_environment(TargetSpec& target, const system::System& system) 
     return {};
 }
 
+bool takes_own_ollama(const TargetSpec& target) {
+    return target.backend == "ollama" && target.url.empty() &&
+           (!target.options.speculation.empty() || !target.server_env.empty());
+}
+
 }  // namespace velollm::backend

@@ -13,4 +13,8 @@ namespace velollm::backend {
 /// llama-server takes such options when it starts, and other servers don't know them: for these they are left alone.
 Result<void> take_environment(TargetSpec& target, const system::System& system);
 
+/// Whether these settings take an Ollama of our own: it reads them from its environment when it starts. Not where an
+/// address names one that runs.
+bool takes_own_ollama(const TargetSpec& target);
+
 }  // namespace velollm::backend

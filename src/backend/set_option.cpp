@@ -27,7 +27,7 @@ bool is_variable(std::string_view name) {
 Result<void> set_number(std::optional<int>& field, std::string_view word, std::string_view value, int least) {
     const auto number = base::parse_int(value);
     if (!number || *number < least || *number > std::numeric_limits<int>::max())
-        return wrong(word, fmt::format("not a whole number from {} on", least));
+        return wrong(word, fmt::format("not a whole number from {} to {}", least, std::numeric_limits<int>::max()));
     field = static_cast<int>(*number);
     return {};
 }
@@ -47,7 +47,6 @@ Result<void> set_option(TargetSpec& target, std::string_view word) {
     if (equals == std::string_view::npos) return wrong(word, "no value");
     if (is_variable(key)) {
         target.server_env[key] = value;
-        if (target.backend == "ollama") target.own_server = true;
         return {};
     }
     struct Number {
@@ -72,8 +71,6 @@ Result<void> set_option(TargetSpec& target, std::string_view word) {
         if (key == row.name) {
             if (value.empty()) return wrong(word, "no value");
             *row.field = value;
-            // Ollama reads it from its environment.
-            if (key == "speculation" && target.backend == "ollama") target.own_server = true;
             return {};
         }
     if (key == "raw" && (value == "true" || value == "false")) {

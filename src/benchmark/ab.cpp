@@ -16,6 +16,7 @@ constexpr std::size_t kPilotPairs = 3;  // method 2.4
 constexpr std::size_t kPilotRequests = 5;
 constexpr std::size_t kMostRequests = 10;
 constexpr std::size_t kFailingPairs = 3;  // in a row
+constexpr std::size_t kJudgedEach = 100;
 constexpr double kTrendP = 0.01;
 /// Metrics that are shown beside the deciding one.
 constexpr std::string_view kShown[] = {"decode_tps", "ttft_ms", "prefill_tps", "e2e_ms"};
@@ -72,21 +73,27 @@ stats::LoadLevels judge_pilot(const std::vector<AbPair>& pairs, std::string_view
     }
     const double loads_made = static_cast<double>(2 * pairs.size());
     return stats::load_levels(loads, load_seconds / loads_made, requests > 0.0 ? request_seconds / requests : 0.0,
-                              kMostRequests);
+                              kMostRequests, 2);
 }
 
 std::optional<double> deciding_value(const AbPlan& plan, const Block& block) {
     return plan.value ? plan.value(block) : block_value(block, plan.metric);
 }
 
-stats::Judgement judge_now(const AbPlan& plan, const AbResult& result) {
+std::vector<double> deciding_ratios(const AbResult& result) {
     std::vector<double> ratios;
     for (const AbPair& pair : result.pairs)
         if (pair.complete()) ratios.push_back(std::log(*pair.values[1] / *pair.values[0]));
+    return ratios;
+}
+
+/// Judges the pairs so far, with the shares of `result.look`.
+stats::Judgement judge_now(const AbPlan& plan, const AbResult& result) {
+    const std::vector<double> ratios = deciding_ratios(result);
     if (ratios.empty()) return {};
     stats::Limits limits = plan.limits;
     limits.higher_is_better = result.higher_is_better;
-    return plan.watch ? stats::judge_anytime(ratios, limits) : stats::judge_look(ratios, limits);
+    return plan.watch ? stats::judge_anytime(ratios, limits) : stats::judge_look(ratios, limits, result.look);
 }
 
 void judge_others(const AbPlan& plan, AbResult& result) {
@@ -99,12 +106,18 @@ void judge_others(const AbPlan& plan, AbResult& result) {
         p.push_back(stats::Shift::of_pairs(ratios).p());
         all.push_back(std::move(ratios));
     }
+    const auto count = static_cast<double>(all.size());
     const std::vector<double> alphas = stats::holm_alphas(p, plan.limits.alpha);
     for (std::size_t i = 0; i < all.size(); ++i) {
         stats::Limits limits = plan.limits;
-        limits.alpha = alphas[i];
+        limits.alpha = plan.watch ? plan.limits.alpha / count : alphas[i];
+        limits.alpha_same /= count;
         limits.higher_is_better = higher_is_better(result.others[i].key);
-        result.others[i].judgement = stats::judge_pairs(all[i], limits);
+        stats::Judgement& judged = result.others[i].judgement;
+        judged = plan.watch ? stats::judge_anytime(all[i], limits) : stats::judge_pairs(all[i], limits);
+        if (judged.interval) continue;
+        judged.visible.reset();
+        judged.pairs_for_delta.reset();
     }
 }
 
@@ -130,6 +143,111 @@ Result<AbPair> measure_pair(const AbPlan& plan, const MeasureBlock& measure, std
     }
     return pair;
 }
+
+/// One measurement from its first pair to its end.
+class Pairs {
+public:
+    Pairs(const AbPlan& plan, const MeasureBlock& measure, Clock& clock, const std::function<bool()>& stop,
+          const OnPair& on_pair)
+        : plan_(plan),
+          measure_(measure),
+          clock_(clock),
+          stop_(stop),
+          on_pair_(on_pair),
+          looks_(stats::planned_looks(plan.most_pairs)),
+          order_(plan.seed),
+          pilot_(plan.reload && plan.requests == 0),
+          requests_(plan.requests > 0 ? plan.requests
+                    : pilot_          ? kPilotRequests
+                                      : 1) {}
+
+    Result<AbResult> run() {
+        begin_ = clock_.now();
+        result_.higher_is_better = plan_.value ? plan_.limits.higher_is_better : higher_is_better(plan_.metric);
+        while (may_go_on()) {
+            const TimePoint turn = clock_.now();
+            auto pair = measure_pair(plan_, measure_, requests_, (order_.next() >> 63U) != 0);
+            const Ns took = clock_.now() - turn;
+            // The first one may hold a load, and a warm-up, that the next don't: it says nothing of them.
+            if (!result_.pairs.empty()) shortest_ = std::min(shortest_.value_or(took), took);
+            if (!pair) {
+                if (good() == 0) return pair.error();
+                const bool stopped = pair.error().code == ErrorCode::kInterrupted;
+                result_.end = stopped ? AbEnd::kStopped : AbEnd::kLost;
+                if (!stopped) result_.error = pair.error();
+                break;
+            }
+            if (!take(std::move(*pair))) break;
+        }
+        conclude();
+        return std::move(result_);
+    }
+
+private:
+    std::size_t good() const { return result_.pairs.size() - result_.failed_pairs; }
+
+    bool may_go_on() {
+        if (!plan_.watch && good() >= plan_.most_pairs) return false;
+        if (stop_ && stop_()) {
+            result_.end = AbEnd::kStopped;
+            return false;
+        }
+        // A pair that would end after its time isn't begun.
+        if (plan_.budget && clock_.now() - begin_ + shortest_.value_or(Ns{0}) >= *plan_.budget) {
+            result_.end = AbEnd::kBudgetOver;
+            return false;
+        }
+        return true;
+    }
+
+    /// Whether another pair should follow.
+    bool take(AbPair pair) {
+        const bool complete = pair.complete();
+        result_.pairs.push_back(std::move(pair));
+        failing_ = complete ? 0 : failing_ + 1;
+        result_.failed_pairs += complete ? 0U : 1U;
+        if (failing_ == kFailingPairs) {
+            result_.end = AbEnd::kFailing;
+            return false;
+        }
+        if (pilot_ && result_.pairs.size() == kPilotPairs) {
+            result_.levels = judge_pilot(result_.pairs, plan_.metric);
+            requests_ = result_.levels->requests;
+        }
+        const stats::Look* look = stats::look_at(looks_, good());
+        result_.look = look != nullptr ? *look : stats::look_at_end(looks_, good(), false);
+        // Of very many pairs each one more costs much to judge, and says little.
+        if (look != nullptr || good() <= kJudgedEach || good() % (good() / kJudgedEach) == 0)
+            result_.judgement = judge_now(plan_, result_);
+        if (on_pair_) on_pair_(result_);
+        if (!complete || (look == nullptr && !plan_.watch)) return true;
+        if (result_.judgement.decision == stats::Decision::kUnclear) return true;
+        result_.end = AbEnd::kDecided;
+        return false;
+    }
+
+    void conclude() {
+        if (result_.end != AbEnd::kDecided && stats::look_at(looks_, good()) == nullptr)
+            result_.look = stats::look_at_end(looks_, good(), result_.end != AbEnd::kStopped);
+        result_.judgement = judge_now(plan_, result_);
+        judge_others(plan_, result_);
+        result_.drift_per_pair = drift_of(result_.pairs);
+    }
+
+    const AbPlan& plan_;
+    const MeasureBlock& measure_;
+    Clock& clock_;
+    const std::function<bool()>& stop_;
+    const OnPair& on_pair_;
+    std::vector<stats::Look> looks_;
+    base::SplitMix order_;
+    bool pilot_;
+    std::size_t requests_;
+    TimePoint begin_;
+    std::optional<Ns> shortest_;
+    std::size_t failing_ = 0;
+    AbResult result_;
+};
 
 }  // namespace
 
@@ -159,57 +277,7 @@ Result<AbResult> run_ab(const AbPlan& plan, const MeasureBlock& measure, Clock& 
                         const std::function<bool()>& stop, const OnPair& on_pair) {
     if (find_metric(plan.metric) == nullptr)
         return Error{ErrorCode::kUsage, "Unknown metric: " + plan.metric, "docs/metrics.md lists them."};
-    AbResult result;
-    result.higher_is_better = plan.value ? plan.limits.higher_is_better : higher_is_better(plan.metric);
-    base::SplitMix order(plan.seed);
-    const TimePoint begin = clock.now();
-    const bool pilot = plan.reload && plan.requests == 0;
-    std::size_t requests = plan.requests > 0 ? plan.requests : pilot ? kPilotRequests : 1;
-    std::size_t failing = 0;
-    Ns last{0};  // what a pair took
-    while (plan.watch || result.pairs.size() < plan.most_pairs + result.failed_pairs) {
-        if (stop && stop()) {
-            result.end = AbEnd::kStopped;
-            break;
-        }
-        // A pair that would end after its time isn't begun.
-        if (plan.budget && clock.now() - begin + last >= *plan.budget && (last > Ns{0} || *plan.budget <= Ns{0})) {
-            result.end = AbEnd::kBudgetOver;
-            break;
-        }
-        const TimePoint turn = clock.now();
-        auto pair = measure_pair(plan, measure, requests, (order.next() >> 63U) != 0);
-        last = clock.now() - turn;
-        if (!pair) {
-            if (pair.error().code != ErrorCode::kInterrupted || result.pairs.empty()) return pair.error();
-            result.end = AbEnd::kStopped;
-            break;
-        }
-        const bool complete = pair->complete();
-        result.pairs.push_back(std::move(*pair));
-        failing = complete ? 0 : failing + 1;
-        result.failed_pairs += complete ? 0 : 1;
-        if (failing == kFailingPairs) {
-            result.end = AbEnd::kFailing;
-            break;
-        }
-        if (pilot && result.pairs.size() == kPilotPairs) {
-            result.levels = judge_pilot(result.pairs, plan.metric);
-            requests = result.levels->requests;
-        }
-        const std::size_t good = result.pairs.size() - result.failed_pairs;
-        result.judgement = judge_now(plan, result);
-        if (on_pair) on_pair(result);
-        const bool looks = complete && (plan.watch || stats::is_look(good));
-        if (looks && result.judgement.decision != stats::Decision::kUnclear) {
-            result.end = AbEnd::kDecided;
-            break;
-        }
-    }
-    result.judgement = judge_now(plan, result);
-    judge_others(plan, result);
-    result.drift_per_pair = drift_of(result.pairs);
-    return result;
+    return Pairs(plan, measure, clock, stop, on_pair).run();
 }
 
 }  // namespace velollm::benchmark

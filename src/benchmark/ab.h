@@ -14,6 +14,7 @@
 
 #include "stats/decision.h"
 #include "stats/levels.h"
+#include "stats/looks.h"
 
 namespace velollm::benchmark {
 
@@ -32,10 +33,10 @@ struct AbPlan {
     /// What decides in place of a metric; limits.higher_is_better then says its direction.
     std::function<std::optional<double>(const Block&)> value;
     stats::Limits limits;
-    bool reload = false;       ///< each block begins with a load: the load is the unit then
-    std::size_t requests = 0;  ///< in a block; 0: one, or, with reload, what a pilot says
-    std::size_t most_pairs = 30;
-    bool watch = false;  ///< look after every pair, and go on for as long as nobody stops it
+    bool reload = false;          ///< each block begins with a load: the load is the unit then
+    std::size_t requests = 0;     ///< in a block; 0: one, or, with reload, what a pilot says
+    std::size_t most_pairs = 30;  ///< at least 1
+    bool watch = false;           ///< look after every pair, and go on for as long as nobody stops it
     std::optional<Ns> budget;
     std::uint64_t seed = 0;  ///< of the order in the pairs
 };
@@ -53,9 +54,12 @@ enum class AbEnd {
     kBudgetOver,
     kStopped,  ///< by the user
     kFailing,  ///< pair after pair brought no value
+    kLost,     ///< an engine went away for good: AbResult::error
 };
 
-/// Another metric, judged on the same pairs. Holm's steps share 5 % among all of these.
+/// Another metric, judged on the same pairs when the deciding one has ended it. Holm's steps share 5 % among all of
+/// these, equal parts the 5 % of "same"; with `watch`, equal parts both. bench/decisions measures what the moment of
+/// the end adds: at least one of three is called different in 1 to 4 % where all are equal.
 struct AbMetric {
     std::string key;
     stats::Judgement judgement;
@@ -68,6 +72,8 @@ struct AbResult {
     bool higher_is_better = true;  ///< its direction
     std::vector<AbMetric> others;
     AbEnd end = AbEnd::kPairsOver;
+    std::optional<Error> error;               ///< of kLost
+    stats::Look look{};                       ///< the shares of the judgement; none with `watch`
     std::optional<stats::LoadLevels> levels;  ///< what the pilot said
     std::optional<double> drift_per_pair;     ///< A became faster or slower by such a share from pair to pair
 };
@@ -76,8 +82,8 @@ struct AbResult {
 using OnPair = std::function<void(const AbResult& so_far)>;
 
 /// Measures A and B in pairs, in an order drawn anew for each, looks when the plan of stats/looks.h says so, and ends
-/// as soon as something can be said. An error of `measure` ends it, unless pairs are there already and it was the
-/// user's stop.
+/// as soon as something can be said. An error of `measure` is handed on where no pair is complete yet; else it ends the
+/// measurement, and what there is gets judged.
 Result<AbResult> run_ab(const AbPlan& plan, const MeasureBlock& measure, Clock& clock,
                         const std::function<bool()>& stop, const OnPair& on_pair);
 

@@ -68,7 +68,9 @@ std::unique_ptr<Session> Arms::make_session(TargetSpec target) const {
     protocol.quiet_check = Ns{0};
     protocol.cache_check = false;
     protocol.warm_up = warm_up_;
-    return std::make_unique<Session>(std::move(target), system_, hardware_, protocol, clock_, stop_);
+    // What is in memory must go also after the user's stop.
+    return std::make_unique<Session>(std::move(target), system_, hardware_, protocol, clock_,
+                                     [this] { return !leaving_ && stop_ && stop_(); });
 }
 
 Result<void> Arms::connect_to(Session& session) {
@@ -176,7 +178,9 @@ Result<std::string> Arms::answer(std::size_t arm) {
 
 void Arms::leave() {
     if (!reloads_ || !in_memory_) return;
+    leaving_ = true;
     (void)sessions_[*in_memory_]->leave();  // it may have gone away by itself
+    leaving_ = false;
     in_memory_.reset();
 }
 

@@ -24,13 +24,19 @@ bool need_loads(const std::vector<TargetSpec>& targets);
 class Arms {
 public:
     /// `config`: the request that all get. `warm_up`: requests behind each load that don't count.
+    /// Sessions refer to it: it stays where it is.
     Arms(std::vector<TargetSpec> targets, BenchmarkConfig config, std::int64_t warm_up, const system::System& system,
          const Hardware& hardware, Clock& clock, std::function<bool()> stop);
+
+    Arms(const Arms&) = delete;
+    Arms& operator=(const Arms&) = delete;
 
     /// Finds the engine and the model of each.
     Result<void> connect();
     /// One more, found at once. Gives its number.
     Result<std::size_t> add(TargetSpec target);
+    /// Others with settings that need loads will be added: all have a load in each block. Before connect().
+    void load_each_time() { reloads_ = true; }
     /// So many requests at a time, in a closed loop, and as many times more of them in a block; 1 without this.
     void send_at_once(int in_flight) { in_flight_ = in_flight; }
     /// Watches the machine for so long before anything is loaded. Nothing when stopped.
@@ -40,7 +46,8 @@ public:
     Result<Block> measure(std::size_t arm, std::size_t requests);
     /// What the arm answers to a fixed question, greedily, right after a load.
     Result<std::string> answer(std::size_t arm);
-    /// Leaves no model of ours in memory.
+    /// Leaves no model of ours in memory, also after a stop. One that a running Ollama held before is not loaded again:
+    /// its next request does that.
     void leave();
 
     bool reloads() const { return reloads_; }
@@ -65,6 +72,7 @@ private:
     const system::System& system_;
     std::function<bool()> stop_;
     bool reloads_;
+    bool leaving_ = false;
     std::vector<std::unique_ptr<Session>> sessions_;
     std::vector<TargetInfo> infos_;
     std::optional<std::size_t> in_memory_;

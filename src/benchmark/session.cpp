@@ -162,6 +162,7 @@ Result<void> Session::leave() {
 
 Result<Ns> Session::load_anew(const BenchmarkConfig& config) {
     const TimePoint begin = clock_.now();
+    lost_.reset();  // a server of ours that went away is started anew
     if (const auto gone = backend_->unload(); !gone) return gone.error();
     auto loaded = backend_->load();
     if (!loaded) return loaded.error();

@@ -47,19 +47,20 @@ void add_sides(CLI::App& command, AbArgs& args) {
 
 void add_method(CLI::App& command, AbArgs& args, AbWords& words) {
     const char* group = "Method";
-    const CLI::Validator count = CLI::Range(std::size_t{1}, std::size_t{1'000'000}).description("");
+    const CLI::Validator count = CLI::Range(std::size_t{1}, std::size_t{1000}).description("");
     command.add_option("--metric", args.plan.metric, "The measure that decides; default decode_tps")
         ->type_name("KEY")
         ->group(group);
     command.add_option("--delta", words.delta, "What counts as a difference; default 2%")
         ->type_name("PERCENT")
         ->group(group);
-    command.add_option("--pairs", args.plan.most_pairs, "At most so many pairs; default 30")
-        ->check(count)
-        ->type_name("N")
-        ->group(group);
+    CLI::Option* pairs = command.add_option("--pairs", args.plan.most_pairs, "At most so many pairs; default 30")
+                             ->check(count)
+                             ->type_name("N")
+                             ->group(group);
     command.add_option("--budget", words.budget, "Stop after so long, e.g. 5m")->type_name("TIME")->group(group);
     command.add_flag("--watch", args.plan.watch, "Look after every pair, and go on until Ctrl-C or a verdict")
+        ->excludes(pairs)
         ->group(group);
     command
         .add_option("--requests", args.plan.requests,
@@ -72,8 +73,9 @@ void add_method(CLI::App& command, AbArgs& args, AbWords& words) {
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{10'000'000}).description(""))
         ->type_name("N")
         ->group(group);
+    // A single token has no speed of decoding.
     command.add_option("--max-tokens", args.config.max_tokens, "Tokens to generate; default 64")
-        ->check(CLI::Range(1, 1'000'000).description(""))
+        ->check(CLI::Range(2, 1'000'000).description(""))
         ->type_name("N")
         ->group(group);
     command.add_option("--warmup", args.warm_up, "Requests behind each load that don't count; default 2")
@@ -91,6 +93,33 @@ void add_method(CLI::App& command, AbArgs& args, AbWords& words) {
     command.add_option("--seed", args.seed, "Of the order in the pairs; default: drawn, and told")
         ->type_name("N")
         ->group(group);
+}
+
+/// The words in order; an error where one setting has two values.
+Result<std::vector<std::string>> settings_of(const std::string& option, std::vector<std::string> words) {
+    std::sort(words.begin(), words.end());
+    for (std::size_t i = 1; i < words.size(); ++i) {
+        const std::string name = words[i].substr(0, words[i].find('='));
+        if (name == words[i - 1].substr(0, words[i - 1].find('=')))
+            return Error{ErrorCode::kUsage, fmt::format("{} has {} twice", option, base::one_line(name, 60)),
+                         "Leave one of them out."};
+    }
+    return words;
+}
+
+Result<void> check_sides(const AbArgs& args) {
+    if (args.null_test && !args.b.empty())
+        return Error{ErrorCode::kUsage, "--null measures A against A", "Leave --b out."};
+    if (!args.null_test && args.a.empty() && args.b.empty())
+        return Error{ErrorCode::kUsage, "Nothing says what A and B differ by",
+                     "velollm ab --a num_thread=4 --b num_thread=2, or --null for A against A"};
+    const auto a = settings_of("--a", args.a);
+    if (!a) return a.error();
+    const auto b = settings_of("--b", args.b);
+    if (!b) return b.error();
+    if (!args.null_test && *a == *b)
+        return Error{ErrorCode::kUsage, "A and B are the same", "Take --null for A against A, without --b."};
+    return {};
 }
 
 }  // namespace
@@ -120,11 +149,7 @@ CLI::App* add_ab(CLI::App& app, AbArgs& args, AbWords& words) {
 }
 
 Result<void> finish_ab(const AbWords& words, AbArgs& args) {
-    if (args.null_test && !args.b.empty())
-        return Error{ErrorCode::kUsage, "--null measures A against A", "Leave --b out."};
-    if (!args.null_test && args.a.empty() && args.b.empty())
-        return Error{ErrorCode::kUsage, "Nothing says what A and B differ by",
-                     "velollm ab --a num_thread=4 --b num_thread=2, or --null for A against A"};
+    if (const auto sides = check_sides(args); !sides) return sides;
     const auto table = metrics::metric_table();
     if (std::none_of(table.begin(), table.end(), [&](const auto& row) { return row.key == args.plan.metric; }))
         return Error{ErrorCode::kUsage, fmt::format("Unknown metric: {}", base::one_line(args.plan.metric, 60)),

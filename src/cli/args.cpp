@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "backend/make_backend.h"
+#include "backend/options.h"
 #include "base/text.h"
 #include "cli/ab_args.h"
 #include "cli/compare_args.h"
@@ -326,9 +327,7 @@ Arguments finish(Parser& parser) {
                 {ErrorCode::kUsage, "--ollama-url goes with -b ollama", "For other servers take --url."});
         args.target.url = parser.ollama_url;
     }
-    // Ollama reads it from its environment.
-    if (args.target.backend == "ollama" && args.target.url.empty() && !args.target.options.speculation.empty())
-        args.target.own_server = true;
+    args.target.own_server = backend::takes_own_ollama(args.target);
     const auto given = [&](const char* option) { return parser.benchmark->count(option) > 0; };
     if (given("--prompt") && args.prompt.empty())
         return usage_error({ErrorCode::kUsage, "--prompt is empty", "Write what to ask the model."});

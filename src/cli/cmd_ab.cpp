@@ -1,5 +1,7 @@
 #include <fmt/core.h>
 
+#include <array>
+#include <map>
 #include <utility>
 
 #include "backend/options.h"
@@ -23,6 +25,7 @@ Result<TargetSpec> side_of(const AbArgs& args, const std::vector<std::string>& w
     TargetSpec target = args.target;
     for (const std::string& word : words)
         if (const auto set = backend::set_option(target, word); !set) return set.error();
+    target.own_server = backend::takes_own_ollama(target);
     if (const auto taken = backend::take_environment(target, system); !taken) return taken.error();
     return target;
 }
@@ -67,6 +70,7 @@ public:
         const Hardware hardware = hardware::detect_this_machine(system_);
         system::SteadyClock clock;
         benchmark::Arms arms({*a, *b}, args_.config, args_.warm_up, system_, hardware, clock, interrupted);
+        origins_ = {a->options.origin, b->options.origin};
         const auto result = measure(arms, clock);
         arms.leave();
         progress_.clear();
@@ -98,7 +102,7 @@ private:
         if (!result) return result;
         if (!printed) return printed.error();
         context_.notes = arms.notes();
-        if (!interrupted() && !args_.null_test) compare_answers(arms);
+        if (!interrupted() && !args_.null_test && !result->error) compare_answers(arms);
         return result;
     }
 
@@ -126,6 +130,13 @@ private:
         context_.max_tokens = args_.config.max_tokens;
         context_.warm_up = args_.warm_up;
         context_.null_test = args_.null_test;
+        for (std::size_t side = 0; side < 2; ++side)
+            for (const auto& [option, variable] : origins_[side]) {
+                const auto& settings = arms.info(side).settings;
+                const auto value = settings.find(option);
+                if (value != settings.end())
+                    context_.from_environment[side].push_back({option, value->second, variable});
+            }
     }
 
     bool as_text() const {
@@ -149,6 +160,7 @@ private:
         const int code = hand_over(args_.out, console_, json, text, args_.json);
         if (code != 0) return code;
         if (interrupted()) return exit_code(ErrorCode::kInterrupted);
+        if (result.error) return fail(console_, *result.error);
         if (result.judgement.n == 0) return exit_code(ErrorCode::kNoValidResult);
         return verdict_code(result, args_.plan.limits.delta);
     }
@@ -159,6 +171,7 @@ private:
     Progress progress_;
     Out out_;
     benchmark::AbPlan plan_;
+    std::array<std::map<std::string, std::string>, 2> origins_;
     report::AbContext context_;
 };
 

@@ -14,6 +14,7 @@
 #include "optimize/outputs.h"
 #include "optimize/plan.h"
 #include "optimize/proof.h"
+#include "wire/url.h"
 
 namespace velollm::cli {
 namespace fs = std::filesystem;
@@ -184,10 +185,14 @@ int cmd_optimize(const OptimizeArgs& args, const system::System& system) {
     target.url = args.url;
     const auto stored = args.check ? stored_plan(system, target.engine) : std::nullopt;
     if (target.model.empty() && stored) target.model = stored->model;
+    if (!target.url.empty())
+        if (const auto url = wire::parse_url(target.url, 0); !url) return fail(console, url.error());
     system::SteadyClock clock;
     const optimize::Facts facts =
         optimize::gather(target, *optimize::parse_profile(args.profile), limits, system, clock);
     if (args.check) return check(args, console, facts, stored);
+    if (!args.model.empty())
+        if (const auto there = optimize::check_model_name(facts, system); !there) return fail(console, there.error());
     Result<optimize::Plan> made = args.tune ? tune(args, console, facts, system) : optimize::make_plan(facts);
     if (!made) return fail(console, made.error());
     const optimize::Plan& plan = *made;

@@ -33,7 +33,7 @@ Result<TargetSpec> target_of(const BenchmarkArgs& args, const std::string& name,
     target.url = url_of(args, name);
     if (name == "openai") target.endpoint = "completions";
     if (name != "openai") target.tokenizer.clear();
-    target.own_server = name == "ollama" && target.url.empty() && !target.options.speculation.empty();
+    target.own_server = backend::takes_own_ollama(target);
     if (name != "llamacpp") target.llama_server.clear();
     if (name != "llamacpp" && name != "embedded" && !target.own_server) target.draft.clear();
     if (const auto taken = backend::take_environment(target, system); !taken) return taken.error();

@@ -41,6 +41,7 @@ public:
         if (const auto found = choose_target(); !found) return found.error();
         const auto budget = *optimize::parse_budget(args_.budget);
         const optimize::StagePlan stages = optimize::tune_stages(facts_, budget, environment_);
+        const std::string prompt = args_.prompt.empty() ? kPrompt : args_.prompt;
         for (const auto& [name, why] : stages.skipped) say(fmt::format("{}: not tried, {}", name, why));
         if (stages.stages.empty()) {
             say("Nothing can be tried here.");
@@ -48,21 +49,21 @@ public:
         }
         BenchmarkConfig config{.name = "tune",
                                .model = "",
-                               .prompt = args_.prompt.empty() ? kPrompt : args_.prompt,
+                               .prompt = prompt,
                                .max_tokens = 48,
                                .iterations = 1,
-                               .context_depth = depth()};
+                               .context_depth = optimize::test_depth(facts_, budget)};
         arms_.emplace(std::vector<TargetSpec>{base_}, config, kWarmUp, system_, facts_.hardware, clock_, interrupted);
         if (facts_.profile == optimize::Profile::kBatch) arms_->send_at_once(kAtOnce);
+        arms_->load_each_time();
         if (const auto ready = arms_->connect(); !ready) return ready.error();
-        if (!arms_->reloads())
-            return Error{ErrorCode::kUsage, "This server can't be given other settings from here",
-                         "Start it by velollm: -b llamacpp -m FILE.gguf"};
         preflight();
-        auto result = search(stages, budget);
-        if (!result) return result.error();
-        guard_answers(*result);
+        const std::string key = optimize::tuned_key(facts_, prompt);
+        auto result = search(stages, budget, key);
+        if (result) guard_answers(*result);
         arms_->leave();
+        if (!result) return result.error();
+        if (result->end == SearchEnd::kImproved) optimize::keep_tuned(system_, key, result->best);
         return finish(std::move(*result));
     }
 
@@ -73,8 +74,6 @@ private:
     void say(const std::string& text) const {
         if (!args_.out.quiet) std::fprintf(stderr, "%s\n", text.c_str());
     }
-
-    std::int64_t depth() const { return args_.budget == "quick" ? 192 : 512; }
 
     /// An engine of our own with the settings that are in force; where none can be started, the server that runs.
     Result<void> choose_target() {
@@ -100,7 +99,8 @@ private:
             return Error{ErrorCode::kUnreachable, "No Ollama can be started or asked",
                          binary ? "Its models can't be read here. Start it:  ollama serve" : binary.error().hint};
         base_.url = args_.url;
-        say("The running Ollama is used: only settings of requests can be tried.");
+        say("The running Ollama is used: only settings of requests can be tried. Its model is loaded anew for each "
+            "block.");
         return {};
     }
 
@@ -113,7 +113,9 @@ private:
             if (base_.model.empty())
                 base_.model = optimize::flag_value(facts_.observed.server->words, {"-m", "--model"}).value_or("");
             for (const auto& [name, value] : facts_.observed.server->env) base_.server_env[name] = value;
-            say("A llama-server is started anew for this with the flags of the one that runs.");
+            say("A llama-server is started anew for this with the flags of the one that runs; where they name none, "
+                "with one "
+                "slot and a context of 4096.");
         }
         if (base_.model.empty()) base_.model = args_.model;
         if (base_.model.empty())
@@ -131,7 +133,7 @@ private:
                 "Warning: the machine is not idle, {:.0f} % of its processors are in use. Close other programs, "
                 "or trust the result less.",
                 100.0 * *idle->busy_share));
-        if (!facts_.observed.models.empty() && facts_.engine == "ollama")
+        if (!facts_.observed.models.empty() && base_.own_server)
             say("Note: the running Ollama holds a model in memory; it isn't unloaded.");
     }
 
@@ -148,14 +150,14 @@ private:
         return arm;
     }
 
-    Result<SearchResult> search(const optimize::StagePlan& stages, const optimize::TuneBudget& budget) {
+    Result<SearchResult> search(const optimize::StagePlan& stages, const optimize::TuneBudget& budget,
+                                const std::string& key) {
         optimize::SearchPlan plan;
         plan.stages = stages.stages;
         plan.cost = optimize::cost_of(facts_.profile);
         plan.budget = budget.time;
         plan.seed = args_.seed.value_or(system::random_u64() >> 32U);
         const TimePoint begin = clock_.now();
-        const std::string key = optimize::tuned_key(facts_);
         std::optional<Choice> known;
         if (!args_.fresh) known = optimize::read_tuned(system_, key);
         if (known) {
@@ -166,7 +168,7 @@ private:
         }
         say(fmt::format("At most some {:.0f} min; Ctrl-C keeps what has won so far and changes nothing. Seed {}.",
                         to_seconds(budget.time) / 60.0, plan.seed));
-        auto result = optimize::search(
+        return optimize::search(
             plan,
             [&](const Choice& choice, std::size_t requests) -> Result<benchmark::Block> {
                 const auto arm = arm_of(choice);
@@ -177,24 +179,27 @@ private:
             [&](const std::string& line) {
                 say(fmt::format("{:>5.0f} s  {}", to_seconds(clock_.now() - begin), line));
             });
-        if (result && !known && result->end == SearchEnd::kImproved) optimize::keep_tuned(system_, key, result->best);
-        return result;
     }
 
     /// Settings that are said to leave answers alone must do so.
     void guard_answers(SearchResult& result) {
         if (result.best.empty() || interrupted()) return;
         const auto arm = arm_of(result.best);
-        if (!arm) return;
         const auto before = arms_->answer(0);
-        const auto after = arms_->answer(*arm);
-        if (!before || !after) return;
+        const auto after = arm ? arms_->answer(*arm) : Result<std::string>(arm.error());
+        if (!before || !after) {
+            say("Whether it answers alike could not be checked: " + (before ? after : before).error().message);
+            if (result.end != SearchEnd::kImproved) return;
+            result.end = SearchEnd::kTradeoff;
+            result.worse = "its answers could not be compared";
+            return;
+        }
         const double alike = benchmark::common_share(*before, *after);
         if (alike == 1.0) {
             say("A fixed question is answered with the same words.");
             return;
         }
-        say(fmt::format("A fixed question is answered alike for the first {:.0f} % of the words.", 100.0 * alike));
+        say(fmt::format("A fixed question is answered alike for the first {:.0f} % of the text.", 100.0 * alike));
         if (alike < kOtherWords && !args_.allow_lossy && result.end == SearchEnd::kImproved) {
             result.end = SearchEnd::kTradeoff;
             result.worse = "answers change";

@@ -64,6 +64,11 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
         command
             .add_flag("--apply", args.apply, "Write the change, restart, prove and measure it; go back if it is none")
             ->group("Acting");
+    command
+        .add_flag_function(
+            "--dry-run", [](std::int64_t) {}, "Only print the plan: what happens without --apply, too")
+        ->excludes(apply)
+        ->group("Acting");
     command.add_flag("--yes", args.yes, "Don't ask before that")->needs(apply)->group("Acting");
     CLI::Option* status =
         command.add_flag("--status", args.status, "Whether what was applied is still in force")->group("Acting");

@@ -39,7 +39,8 @@ Result<Confirmation> confirm(const benchmark::MeasureBlock& measure, const Confi
     Confirmation out;
     const stats::Judgement& judged = measured->judgement;
     const bool real = judged.decision == stats::Decision::kFaster || judged.decision == stats::Decision::kSmall;
-    out.improved = real && judged.factor * (1.0 + plan.delta) <= 1.0;
+    const bool whole = measured->end != benchmark::AbEnd::kLost && measured->end != benchmark::AbEnd::kFailing;
+    out.improved = whole && real && judged.factor * (1.0 + plan.delta) <= 1.0;
     out.measured = std::move(*measured);
     return out;
 }

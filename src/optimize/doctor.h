@@ -72,6 +72,7 @@ struct Sight {
     bool unit_installed = false;                     ///< systemd has a unit of Ollama
     bool remote = false;                             ///< the server is on another machine
     std::optional<std::vector<std::string>> models;  ///< that the server has; absent: it wasn't asked
+    std::optional<Error> model_trouble;  ///< the file of the embedded engine's model isn't there, or is none
     std::optional<HostReport> watched;
     std::optional<BusyProcess> busiest;
     std::vector<ClosedDevice> closed_devices;

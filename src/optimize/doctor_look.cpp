@@ -8,6 +8,7 @@
 
 #include "backend/ollama_store_model.h"
 #include "backend/started_llama_server.h"
+#include "backend/make_backend.h"
 #include "base/text.h"
 #include "hardware/engine_process.h"
 #include "hardware/files.h"
@@ -237,6 +238,13 @@ Subject look(const Target& wanted, bool watched, const system::System& system, C
     }
     subject.facts = gather(target, Profile::kChat, {}, system, clock);
     const Observed& observed = subject.facts.observed;
+    if (target.engine == "embedded" && !subject.facts.model.empty()) {
+        const auto there = check_model_name(subject.facts, system);
+        if (!there)
+            sight.model_trouble = there.error();
+        else if (const auto file = backend::find_model_file(subject.facts.model, system); !file)
+            sight.model_trouble = file.error();
+    }
     if (target.engine != "embedded" && !observed.answering) {
         sight.at = ask_address(target, system, clock);
         sight.elsewhere = find_elsewhere(target, system, clock);

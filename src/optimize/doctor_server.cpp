@@ -88,6 +88,17 @@ std::optional<Diagnosis> judge_shell(const Facts& facts, const std::string& name
     return out;
 }
 
+void check_model_file(Exam& exam) {
+    if (!exam.sight().model_trouble) return;
+    Diagnosis missing;
+    missing.code = "model_missing";
+    missing.severity = Severity::kProblem;
+    missing.title = exam.sight().model_trouble->message;
+    missing.remedy = exam.sight().model_trouble->hint;
+    missing.docs = "docs/doctor.md";
+    exam.find(std::move(missing));
+}
+
 }  // namespace
 
 void check_server(Exam& exam) {
@@ -142,6 +153,7 @@ void check_address(Exam& exam) {
 
 void check_model(Exam& exam) {
     const Facts& facts = exam.facts();
+    if (facts.engine == "embedded") return check_model_file(exam);
     if (!exam.needs_answer()) return;
     if (facts.engine != "ollama") return exam.skip("llama-server holds one model, whatever name is asked for");
     if (!exam.sight().models) return exam.skip("the server didn't list its models");

@@ -126,4 +126,22 @@ Facts gather(const Target& target, Profile profile, const Limits& limits, const 
     return facts;
 }
 
+Result<void> check_model_name(const Facts& facts, const system::System& system) {
+    const std::string& name = facts.model;
+    if (facts.observed.model_absent)
+        return Error{ErrorCode::kModelNotFound,
+                     fmt::format("The server at {} has no model {}", facts.observed.url, base::one_line(name)),
+                     "velollm doctor  says which it has."};
+    const bool of_file = facts.engine == "embedded" || (facts.engine == "llama-server" && !facts.observed.answering);
+    if (!of_file || facts.shape || name.empty()) return {};
+    const auto file = backend::find_model_file(name, system);
+    if (file) {
+        const auto header = gguf::read_model_file(*file);
+        return header ? Result<void>() : header.error();
+    }
+    std::error_code error;
+    const bool of_path = name.find('/') != std::string::npos || name.ends_with(".gguf") || fs::exists(name, error);
+    return of_path ? file.error() : Result<void>();
+}
+
 }  // namespace velollm::optimize

@@ -96,6 +96,7 @@ std::string ask_ollama(Asker& ask, Observed& observed) {
     base::JsonWriter body;
     body.begin_object().field("model", observed.model).end_object();
     if (!ask.post("/api/show", body.text())) {
+        observed.model_absent = true;
         observed.unseen.push_back(fmt::format("the server has no model {}: its own settings", observed.model));
         return "";
     }

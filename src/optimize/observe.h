@@ -25,6 +25,10 @@ struct Target {
 /// is started but a program that says its version where no server answers. What can't be seen is in `unseen`.
 Observed observe(const Target& target, const system::System& system, Clock& clock);
 
+/// Whether the model is there, as far as that can be told: the server that answers says it has none of this name, or no
+/// file is at the path, or it is no GGUF.
+Result<void> check_model_name(const Facts& facts, const system::System& system);
+
 /// The whole of what a plan is made from: the machine, the server, the model's shape.
 Facts gather(const Target& target, Profile profile, const Limits& limits, const system::System& system, Clock& clock);
 

@@ -89,7 +89,7 @@ std::string render_shell(const Plan& plan, std::string_view use, std::string_vie
         return std::any_of(own.begin(), own.end(), [&](const Line& other) { return other.name == line.name; });
     });
     std::string text = title(plan, "#") + fmt::format("# Use: {}\n", use);
-    if (plan.changes().empty()) return text + "# Nothing to change: the settings are as good as rules can make them.\n";
+    if (plan.changes().empty()) return text + fmt::format("# {}\n", plan.nothing_to_change());
     if (plan.engine == "embedded") {
         text += "# VeloLLM reads these itself, each time that it is started from this shell.\n";
         return text + with_reasons(lines, "#", write) + fmt::format("# Undo: {}{}\n", erase, names_of(lines));

@@ -55,9 +55,10 @@ struct Observed {
     std::string url;
     std::string model;  ///< that is looked at: the one that was asked for, else one that is loaded, else the usual one
     bool answering = false;
-    std::string manager;     ///< "systemd unit ollama.service", "container", "process 123"; empty: unknown
-    std::string unit;        ///< of systemd, where one runs it
-    bool container = false;  ///< it runs in a container of its own
+    bool model_absent = false;  ///< the server says that it has no such model
+    std::string manager;        ///< "systemd unit ollama.service", "container", "process 123"; empty: unknown
+    std::string unit;           ///< of systemd, where one runs it
+    bool container = false;     ///< it runs in a container of its own
     std::optional<ObservedProcess> server;
     std::optional<ObservedProcess> worker;  ///< the child that holds the model; llama-server itself holds its own
     std::vector<ObservedModel> models;
@@ -147,7 +148,10 @@ struct Plan {
     std::string manager;
     std::string unit;
     std::string processor;
+    bool measured = false;  ///< made by a search, not by the rules
 
+    /// Why there is nothing to change, in words for a person.
+    std::string nothing_to_change() const;
     /// All changes that may be written, in order.
     std::vector<Change> changes() const;
 };

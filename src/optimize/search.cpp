@@ -18,6 +18,8 @@ constexpr double kRaceShare = 0.45;      // of the time; the rest is for leaving
 constexpr double kSearchShare = 0.65;    // of it, noise included, must do for all stages
 constexpr std::size_t kLeastBlocks = 3;  // of each setting in a race
 constexpr double kWorse = 1.05;
+constexpr std::size_t kLeastPairs = stats::kLooks[0].pairs;
+constexpr double kMostPairs = 30.0;
 
 class Search {
 public:
@@ -37,8 +39,7 @@ public:
                 say(fmt::format("{} {}: not tried, the time for it is over", stage.id, stage.setting));
         }
         if (stopped()) return give_up();
-        if (result_.best.size() > 1)
-            if (const auto left = leave_out(); !left) return left.error();
+        if (result_.best.size() > 1) leave_out();
         if (stopped()) return give_up();
         if (result_.best.empty()) {
             say("No setting that was tried is better than what is in force.");
@@ -78,6 +79,9 @@ private:
                                    .seed = next_seed()},
                                   clock_, stop_, {});
         if (!same) return same.error();
+        if (same->measured.end == benchmark::AbEnd::kStopped)
+            return Error{ErrorCode::kInterrupted, "Stopped", "Nothing was changed."};
+        if (same->measured.error) return *same->measured.error;
         std::vector<double> ratios;
         for (const benchmark::AbPair& pair : same->measured.pairs)
             if (pair.complete()) ratios.push_back(std::log(*pair.values[1] / *pair.values[0]));
@@ -86,13 +90,21 @@ private:
                          "See  velollm benchmark"};
         result_.noise = stats::deviation(ratios);
         result_.block = (clock_.now() - begin) / static_cast<std::int64_t>(2 * same->measured.pairs.size());
-        // Of 30 pairs with this spread: t_(0.975, 29) + t_(0.80, 29) = 2.90.
-        result_.visible = std::expm1(2.90 * result_.noise / std::sqrt(30.0));
-        say(fmt::format(
-            "Equal settings differ by {:.1f} % from block to block (a block takes {:.1f} s); the confirmation "
-            "can see a gain of {:.1f} %.",
-            100.0 * result_.noise, to_seconds(result_.block), 100.0 * result_.visible));
+        const std::size_t pairs = pairs_to_confirm();
+        result_.visible = std::expm1(stats::planned_looks(pairs).back().reach * result_.noise);
+        say(
+            fmt::format("Equal settings differ by {:.1f} % from block to block (a block takes {:.1f} s); the "
+                        "confirmation, in some {} "
+                        "pairs, can see a gain of {:.1f} %.",
+                        100.0 * result_.noise, to_seconds(result_.block), pairs, 100.0 * result_.visible));
         return {};
+    }
+
+    /// The pairs that the time left by the search is enough for; the first look is after 8.
+    std::size_t pairs_to_confirm() const {
+        const double seconds = (1.0 - kSearchShare) * to_seconds(plan_.budget);
+        const double pairs = seconds / (2.0 * std::max(1e-3, to_seconds(result_.block)));
+        return static_cast<std::size_t>(std::clamp(pairs, static_cast<double>(kLeastPairs), kMostPairs));
     }
 
     /// A race of the least length, with what is needed to confirm afterwards: else the search would run far beyond its
@@ -145,8 +157,13 @@ private:
             say(fmt::format("    {} stays as it is", done.stage.setting));
             return;
         }
+        if (const std::string& why = done.race.runners[0].failed; !why.empty()) {
+            say(fmt::format("    {} stays: as it is it failed, and nothing can be compared with that: {}",
+                            done.stage.setting, why));
+            return;
+        }
         const std::size_t winner = done.race.ranking.front();
-        const double ahead = done.race.runners[0].failed.empty() ? done.race.runners[0].behind : plan_.delta;
+        const double ahead = done.race.runners[0].behind;
         if (ahead < std::log1p(plan_.delta / 2.0)) {
             say(fmt::format("    {} stays as it is: no value was ahead", done.stage.setting));
             return;
@@ -159,8 +176,8 @@ private:
 
     ConfirmPlan confirm_plan(std::size_t pairs) {
         const Ns left = plan_.budget - (clock_.now() - begin_);
-        // The first look is after 8 pairs: below that time nothing could be said at all.
-        const Ns least = 2 * 9 * result_.block;
+        // Below the time of the first look nothing could be said at all; some more, since blocks vary.
+        const Ns least = least_to_confirm();
         return {.cost = plan_.cost,
                 .delta = plan_.delta,
                 .reload = plan_.reload,
@@ -170,28 +187,34 @@ private:
                 .seed = next_seed()};
     }
 
+    Ns least_to_confirm() const { return 2 * static_cast<std::int64_t>(kLeastPairs + 3) * result_.block; }
+
     /// Each change that nobody misses is taken out: fewer changes are fewer superstitions.
-    Result<void> leave_out() {
+    void leave_out() {
         const Choice all = result_.best;
         for (const auto& [setting, value] : all) {
-            if (stopped()) return {};
+            if (stopped() || result_.best.size() < 2) return;
+            // What the confirmation needs is left to it.
+            ConfirmPlan one = confirm_plan(kAblationPairs);
+            if (plan_.budget - (clock_.now() - begin_) < 2 * least_to_confirm()) {
+                say(fmt::format("{}={} stays: no time to see whether it is missed", setting, value));
+                continue;
+            }
+            one.budget = *one.budget - least_to_confirm();
             Choice without = result_.best;
             without.erase(setting);
             say(fmt::format("Without {}={}: is it missed?", setting, value));
             const auto missed =
                 confirm([&](std::size_t side,
                             std::size_t requests) { return block(side == 0 ? without : result_.best, requests); },
-                        confirm_plan(kAblationPairs), clock_, stop_, {});
-            if (!missed) {
-                if (missed.error().code == ErrorCode::kInterrupted) return {};
-                return missed.error();
-            }
+                        one, clock_, stop_, {});
+            // Nothing is taken out for want of pairs, or because it doesn't run without.
+            if (!missed || missed->measured.error || missed->measured.judgement.n < kLeastPairs) continue;
             if (missed->measured.judgement.factor * (1.0 + plan_.delta) <= 1.0) continue;
             result_.best = std::move(without);
             for (StageResult& stage : result_.stages) stage.dropped = stage.dropped || stage.stage.setting == setting;
             say("    no: it is left out");
         }
-        return {};
     }
 
     Result<void> confirm_best() {
@@ -199,7 +222,7 @@ private:
         auto confirmed =
             confirm([&](std::size_t side,
                         std::size_t requests) { return block(side == 0 ? Choice{} : result_.best, requests); },
-                    confirm_plan(30), clock_, stop_,
+                    confirm_plan(static_cast<std::size_t>(kMostPairs)), clock_, stop_,
                     [&](const benchmark::AbResult& now) {
                         say(fmt::format("    pair {}: {:+.1f} %", now.pairs.size(),
                                         100.0 * (1.0 / now.judgement.factor - 1.0)));
@@ -209,6 +232,7 @@ private:
             result_.end = SearchEnd::kStopped;
             return {};
         }
+        if (confirmed->measured.error) say(fmt::format("    it ended early: {}", confirmed->measured.error->message));
         const bool cut = confirmed->measured.end == benchmark::AbEnd::kStopped;
         result_.end = confirmed->improved ? SearchEnd::kImproved
                       : cut               ? SearchEnd::kStopped

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <set>
 
+#include "base/text.h"
 #include "optimize/registry.h"
 #include "optimize/rules.h"
 
@@ -67,34 +68,57 @@ void add_threads(const Facts& facts, StageMaker& maker) {
     maker.add("S2", "threads", "threads", values);
 }
 
-/// Batches whose compute buffer fits beside the rest.
-void add_batches(const Facts& facts, StageMaker& maker) {
+/// Batches whose compute buffer fits beside the rest, and that the prompt of a test fills twice at least: larger ones
+/// would all be the same to it.
+void add_batches(const Facts& facts, std::int64_t prompt_tokens, StageMaker& maker) {
     std::vector<std::string> values;
     const Place place = place_of(facts, facts.settings);
-    for (const char* batch : {"512", "1024", "2048", "4096"}) {
+    for (const std::int64_t batch : {512, 1024, 2048, 4096}) {
+        if (2 * batch > prompt_tokens) continue;
         Settings settings = facts.settings;
-        settings["num_batch"] = {batch, "tried", true};
+        settings["num_batch"] = {std::to_string(batch), "tried", true};
         const auto question = question_of(facts, settings, place);
         if (question && place.limit_bytes > 0 && needed_bytes(facts, *question, place) > place.limit_bytes) continue;
-        values.emplace_back(batch);
+        values.push_back(std::to_string(batch));
     }
-    maker.add("S3", "batch of the prompt", "num_batch", values);
+    if (values.empty())
+        maker.skip(
+            "S3 batch of the prompt",
+            fmt::format("prompts of some {} tokens, as they are measured here, don't fill one; --profile rag has "
+                        "longer ones",
+                        prompt_tokens));
+    else
+        maker.add("S3", "batch of the prompt", "num_batch", values);
 }
 
 std::string effect_text(const stats::Factors& factors) {
     return fmt::format("{:+.1f} .. {:+.1f} %", 100.0 * (1.0 / factors.high - 1.0), 100.0 * (1.0 / factors.low - 1.0));
 }
 
-std::vector<std::string> evidence_of(const SearchResult& result, const StageResult& stage) {
+/// S1 .. S7 of the setting.
+std::string stage_of(const std::string& setting) {
+    for (const auto& [name, id] :
+         {std::pair{"fit_target", "S1"}, std::pair{"threads", "S2"}, std::pair{"num_batch", "S3"},
+          std::pair{"flash_attention", "S4"}, std::pair{"kv_type", "S5"}, std::pair{"kv_type_k", "S5"},
+          std::pair{"spec_type", "S6"}, std::pair{"parallel", "S7"}})
+        if (setting == name) return id;
+    return "S";
+}
+
+std::vector<std::string> evidence_of(const SearchResult& result, const std::string& setting) {
     std::vector<std::string> lines;
-    lines.push_back(fmt::format("{} values ran in {} blocks that all shared; this one came out ahead",
-                                stage.values.size(), stage.race.runs));
+    const auto stage = std::find_if(result.stages.begin(), result.stages.end(),
+                                    [&](const StageResult& one) { return one.stage.setting == setting; });
+    lines.push_back(stage == result.stages.end()
+                        ? std::string("an earlier search on this machine ended in it")
+                        : fmt::format("{} values ran in {} blocks that all shared; this one came out ahead",
+                                      stage->values.size(), stage->race.runs));
     if (result.confirmed && result.confirmed->measured.judgement.interval) {
         const stats::Judgement& judged = result.confirmed->measured.judgement;
-        lines.push_back(
-            fmt::format("confirmed with all changes together on fresh requests: {:+.1f} % ({}), {} pairs, p = "
-                        "{:.3g}",
-                        100.0 * (1.0 / judged.factor - 1.0), effect_text(*judged.interval), judged.n, judged.p));
+        lines.push_back(fmt::format(
+            "confirmed with all changes together on fresh requests: {:+.1f} % ({}, {:.1f} %), {} pairs, p = {:.3g}",
+            100.0 * (1.0 / judged.factor - 1.0), effect_text(*judged.interval), 100.0 * judged.interval->level,
+            judged.n, judged.p));
     }
     return lines;
 }
@@ -121,6 +145,15 @@ std::optional<TuneBudget> parse_budget(std::string_view name) {
     return std::nullopt;
 }
 
+std::int64_t test_depth(const Facts& facts, const TuneBudget& budget) {
+    constexpr std::int64_t kUsualContext = 4096;
+    const bool quick = budget.name == "quick";
+    const bool long_prompts = facts.profile == Profile::kRag || facts.profile == Profile::kAgent;
+    const std::int64_t wanted = long_prompts ? (quick ? 1024 : 2048) : (quick ? 192 : 512);
+    const auto context = base::parse_int(text_of(facts.settings, "num_ctx"));
+    return std::min(wanted, context.value_or(kUsualContext) / 2);
+}
+
 StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environment) {
     StageMaker maker(facts, environment);
     const bool gpu = std::any_of(facts.hardware.gpus.begin(), facts.hardware.gpus.end(),
@@ -132,7 +165,7 @@ StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environ
     else
         maker.add("S1", "memory left free on the GPU, MiB", "fit_target", {"512", "256"});
     add_threads(facts, maker);
-    add_batches(facts, maker);
+    add_batches(facts, test_depth(facts, budget), maker);
     if (budget.all_stages)
         maker.add("S4", "flash attention", "flash_attention", {facts.engine == "ollama" ? "0" : "off"});
     else
@@ -151,33 +184,62 @@ StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environ
     return maker.take();
 }
 
+std::vector<std::pair<std::string, std::string>> parts_of(const Facts& facts, const std::string& setting,
+                                                          const std::string& value) {
+    std::vector<std::pair<std::string, std::string>> parts = {{setting, value}};
+    if (facts.engine != "llama-server") return parts;
+    // What is computed at once can't be more than what is taken in at once; and one measurement had both.
+    for (const auto& [one, other] :
+         {std::pair{"num_batch", "batch"}, std::pair{"threads", "threads_batch"}, std::pair{"kv_type_k", "kv_type_v"}})
+        if (setting == one) parts.emplace_back(other, value);
+    return parts;
+}
+
 std::vector<std::string> words_of(const Facts& facts, const Choice& choice) {
     std::vector<std::string> words;
-    for (const auto& [setting, value] : choice) {
-        if (facts.engine == "llama-server") {
+    for (const auto& [chosen, taken] : choice) {
+        for (const auto& [setting, value] : parts_of(facts, chosen, taken)) {
             const Knob* flag = knob_for(facts.engine, facts.version, "flag", setting);
-            if (flag != nullptr) words.push_back(fmt::format("{}={}", flag->name, value));
-            // What is computed at once can't be more than what is taken in at once.
-            if (setting == "num_batch") words.push_back(fmt::format("--batch-size={}", value));
-            if (setting == "threads") words.push_back(fmt::format("--threads-batch={}", value));
-            if (setting == "kv_type_k") words.push_back(fmt::format("--cache-type-v={}", value));
-            continue;
+            const Knob* option = knob_for(facts.engine, facts.version, "request", setting);
+            const Knob* variable = knob_for(facts.engine, facts.version, "environment", setting);
+            if (facts.engine == "llama-server") {
+                if (flag != nullptr) words.push_back(fmt::format("{}={}", flag->name, value));
+            } else if (option != nullptr) {
+                words.push_back(
+                    fmt::format("{}={}", option->name == "flash_attention" ? "flash_attn" : option->name, value));
+            } else if (variable != nullptr) {
+                words.push_back(fmt::format("{}={}", variable->name, value));
+            }
         }
-        const Knob* option = knob_for(facts.engine, facts.version, "request", setting);
-        const Knob* variable = knob_for(facts.engine, facts.version, "environment", setting);
-        if (option != nullptr)
-            words.push_back(
-                fmt::format("{}={}", option->name == "flash_attention" ? "flash_attn" : option->name, value));
-        else if (variable != nullptr)
-            words.push_back(fmt::format("{}={}", variable->name, value));
     }
     return words;
 }
 
 std::vector<std::string> flags_to_copy(const std::vector<std::string>& words) {
-    static const std::set<std::string_view> kOurs = {"-m",         "--model",        "--host",         "--port",
-                                                     "--api-key",  "--api-key-file", "--alias",        "-a",
-                                                     "--log-file", "--ssl-key-file", "--ssl-cert-file"};
+    static const std::set<std::string_view> kOurs = {"-m",
+                                                     "--model",
+                                                     "--host",
+                                                     "--port",
+                                                     "--api-key",
+                                                     "--api-key-file",
+                                                     "--alias",
+                                                     "-a",
+                                                     "--log-file",
+                                                     "--ssl-key-file",
+                                                     "--ssl-cert-file",
+                                                     "--api-prefix",
+                                                     "-hf",
+                                                     "-hfr",
+                                                     "--hf-repo",
+                                                     "-hff",
+                                                     "--hf-file",
+                                                     "-hft",
+                                                     "--hf-token",
+                                                     "-mu",
+                                                     "--model-url",
+                                                     "-dr",
+                                                     "--docker-repo",
+                                                     "--path"};
     std::vector<std::string> out;
     for (std::size_t i = 1; i < words.size(); ++i) {
         const std::string_view name = std::string_view(words[i]).substr(0, words[i].find('='));
@@ -215,31 +277,35 @@ std::function<std::optional<double>(const benchmark::Block&)> cost_of(Profile pr
 Plan tuned_plan(const Facts& facts, const SearchResult& result) {
     Draft draft(facts);
     draft.plan = plan_frame(facts);
+    draft.plan.measured = true;
     if (result.end != SearchEnd::kImproved && result.end != SearchEnd::kTradeoff) return finish_plan(draft);
-    for (const StageResult& stage : result.stages) {
-        const auto chosen = result.best.find(stage.stage.setting);
-        if (chosen == result.best.end()) continue;
+    for (const auto& [setting, value] : result.best) {
         const std::vector<std::string> channels =
-            facts.engine == "ollama" && facts.observed.modelfile.contains("num_thread") &&
-                    stage.stage.setting == "threads"
+            facts.engine == "ollama" && facts.observed.modelfile.contains("num_thread") && setting == "threads"
                 ? std::vector<std::string>{"modelfile"}
                 : std::vector<std::string>{"flag", "environment", "modelfile", "request"};
-        const auto change = change_of(draft, stage.stage.setting, chosen->second, channels);
-        if (!change) continue;
-        const std::string now = change->old_value.empty() ? "what the engine takes by itself" : change->old_value;
-        const Knob* knob = find_knob(facts.engine, facts.version, change->channel, change->knob);
-        Finding finding{
-            .rule = stage.stage.id,
-            .title = fmt::format("{} {} instead of {}, by measurement", stage.stage.setting, chosen->second, now),
-            .evidence = evidence_of(result, stage),
-            .changes = {*change},
-            .advice = {},
-            .effects = draft.plan.findings.empty() ? effects_of(result) : std::vector<Effect>{},
-            .confidence = Confidence::kHigh,
-            .lossless = knob == nullptr || knob->lossless,
-            .verify = {},
-            .undo = {}};
-        add(draft, std::move(finding));
+        std::vector<Change> changes;
+        bool lossless = true;
+        for (const auto& [part, taken] : parts_of(facts, setting, value)) {
+            const auto change = change_of(draft, part, taken, channels);
+            if (!change) continue;
+            const Knob* knob = find_knob(facts.engine, facts.version, change->channel, change->knob);
+            lossless = lossless && (knob == nullptr || knob->lossless);
+            changes.push_back(*change);
+        }
+        if (changes.empty()) continue;
+        const std::string now =
+            changes.front().old_value.empty() ? "what the engine takes by itself" : changes.front().old_value;
+        add(draft, {.rule = stage_of(setting),
+                    .title = fmt::format("{} {} instead of {}, by measurement", setting, value, now),
+                    .evidence = evidence_of(result, setting),
+                    .changes = std::move(changes),
+                    .advice = {},
+                    .effects = draft.plan.findings.empty() ? effects_of(result) : std::vector<Effect>{},
+                    .confidence = Confidence::kHigh,
+                    .lossless = lossless,
+                    .verify = {},
+                    .undo = {}});
     }
     return finish_plan(draft);
 }

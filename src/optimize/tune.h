@@ -28,6 +28,14 @@ struct StagePlan {
 /// since one of our own is started.
 StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environment);
 
+/// Tokens of text in front of the prompt that is measured: long ones for profiles with long prompts, as far as the
+/// context holds them.
+std::int64_t test_depth(const Facts& facts, const TuneBudget& budget);
+
+/// A setting with those that must move with it: what is measured is what is written.
+std::vector<std::pair<std::string, std::string>> parts_of(const Facts& facts, const std::string& setting,
+                                                          const std::string& value);
+
 /// The words by which backend::set_option() brings a choice into force.
 std::vector<std::string> words_of(const Facts& facts, const Choice& choice);
 
@@ -41,7 +49,7 @@ Turn turn_of(Profile profile);
 /// What a block costs for the profile: seconds of a turn; for batch, seconds of the machine for each token.
 std::function<std::optional<double>(const benchmark::Block&)> cost_of(Profile profile);
 
-/// The plan that a search ends in: its changes with what was measured, or none.
+/// The plan that a search ends in: the changes of its best choice with what was measured, or none.
 Plan tuned_plan(const Facts& facts, const SearchResult& result);
 
 }  // namespace velollm::optimize

@@ -15,13 +15,19 @@ std::filesystem::path file_of(const system::System& system, const std::string& k
 
 }  // namespace
 
-std::string tuned_key(const Facts& facts) {
+std::string tuned_key(const Facts& facts, const std::string& prompt) {
     constexpr std::int64_t kStep = std::int64_t{2} << 30U;
     std::string text = fmt::format("{}\n{}\n{}\n{}\n{}\n{}\n{}\n", facts.engine, facts.version, facts.model,
                                    profile_name(facts.profile), facts.hardware.cpu.model, facts.threads.count,
                                    facts.memory_bytes / kStep);
     for (const Gpu& gpu : facts.hardware.gpus) text += fmt::format("{} {}\n", gpu.name, gpu.driver);
     if (facts.shape) text += fmt::format("{}\n", facts.shape->quantization);
+    const Limits& limits = facts.limits;
+    text += fmt::format("{} {} {}\n{}\n{}\n", limits.allow_lossy, limits.context_tokens.value_or(0),
+                        limits.max_gpu_bytes.value_or(0), facts.shape ? model::tensor_bytes(facts.shape->tensors) : 0,
+                        prompt);
+    for (const auto& [name, setting] : facts.settings)
+        if (setting.chosen) text += fmt::format("{}={}\n", name, setting.value);
     return base::sha256_hex(text).substr(0, 16);
 }
 

@@ -18,6 +18,7 @@ std::string_view end_name(AbEnd end) {
         case AbEnd::kBudgetOver: return "budget_over";
         case AbEnd::kStopped: return "stopped";
         case AbEnd::kFailing: return "failing";
+        case AbEnd::kLost: return "lost";
     }
     return "";
 }
@@ -71,9 +72,19 @@ std::string ab_json(const benchmark::AbPlan& plan, const benchmark::AbResult& re
     json.begin_object().field("schema", "velollm-ab-1").field("version", context.version);
     json.field("started_at", context.started_at).field("engine", context.engine).field("model", context.model);
     json.field("a", context.words[0]).field("b", context.words[1]).field("null_test", context.null_test);
+    for (std::size_t side = 0; side < 2; ++side) {
+        if (context.from_environment[side].empty()) continue;
+        json.key(side == 0 ? "a_from_environment" : "b_from_environment").begin_array();
+        for (const auto& [option, value, variable] : context.from_environment[side])
+            json.begin_object().field("option", option).field("value", value).field("variable", variable).end_object();
+        json.end_array();
+    }
     json.field("delta", plan.limits.delta, kFine).field("reload", plan.reload).field("watched", plan.watch);
     json.field("seed", context.seed).field("output_tokens", context.max_tokens).field("warm_up", context.warm_up);
-    json.field("end", end_name(result.end)).field("failed_pairs", std::uint64_t{result.failed_pairs});
+    json.field("end", end_name(result.end));
+    if (result.error) json.field("error", result.error->message);
+    if (!plan.watch) json.field("alpha_at_end", result.look.alpha, kDecimals);
+    json.field("failed_pairs", std::uint64_t{result.failed_pairs});
     json.key("primary");
     write_judgement(json, plan.metric, result.judgement);
     json.key("others").begin_array();

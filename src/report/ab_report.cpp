@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "report/compare_words.h"
@@ -18,6 +19,7 @@ using benchmark::AbResult;
 using stats::Decision;
 
 constexpr double kBusy = 0.10;
+constexpr std::size_t kLeastPairs = stats::kLooks[0].pairs;
 
 /// In the form that `compare` has words for.
 compare::MetricComparison as_metric(const std::string& key, const AbResult& result, const stats::Judgement& judgement) {
@@ -25,10 +27,17 @@ compare::MetricComparison as_metric(const std::string& key, const AbResult& resu
     metric.key = key;
     metric.paired = true;
     metric.judgement = judgement;
+    if (judgement.n < kLeastPairs) metric.because = fmt::format("fewer than {} pairs can't tell", kLeastPairs);
+    std::array<std::vector<double>, 2> both;
+    for (const AbPair& pair : result.pairs) {
+        const auto a = benchmark::block_value(pair.sides[0], key);
+        const auto b = benchmark::block_value(pair.sides[1], key);
+        if (!a || !b) continue;
+        both[0].push_back(*a);
+        both[1].push_back(*b);
+    }
     for (std::size_t side = 0; side < 2; ++side) {
-        std::vector<double> values;
-        for (const AbPair& pair : result.pairs)
-            if (const auto value = benchmark::block_value(pair.sides[side], key)) values.push_back(*value);
+        std::vector<double>& values = both[side];
         if (values.empty()) continue;
         std::sort(values.begin(), values.end());
         compare::Values& out = side == 0 ? metric.baseline : metric.other;
@@ -47,6 +56,8 @@ std::string metric_line(const compare::MetricComparison& metric, double delta) {
     if (judgement.interval) text += fmt::format(" {} {}", interval_text(metric), level_text(metric));
     text += "  " + amount_text(metric);
     if (judgement.interval && judgement.decision != Decision::kSame) text += ", " + p_text(metric);
+    if (judgement.interval && judgement.decision == Decision::kUnclear && judgement.p < 0.05)
+        text += fmt::format(" where {:.2g} is asked", 1.0 - judgement.interval->level);
     text += fmt::format("  (A {} -> B {} {})\n", value_text(metric.key, metric.baseline.centre),
                         value_text(metric.key, metric.other.centre), measure_unit(metric.key));
     const std::string remark = remark_text(metric, delta);
@@ -60,8 +71,27 @@ std::string end_words(const AbPlan& plan, const AbResult& result) {
         case AbEnd::kBudgetOver: return "Stopped because the time was over.";
         case AbEnd::kStopped: return "Stopped by you: this is what had been measured.";
         case AbEnd::kFailing: return "Stopped because pair after pair brought no value.";
+        case AbEnd::kLost: return fmt::format("Ended after {} pairs: {}", result.pairs.size(), result.error->message);
     }
     return "";
+}
+
+/// What came of proposals, where an engine made some.
+std::string drafts_text(const AbResult& result) {
+    std::string text;
+    for (std::size_t side = 0; side < 2; ++side) {
+        std::int64_t drafted = 0;
+        std::int64_t accepted = 0;
+        for (const AbPair& pair : result.pairs)
+            for (const RequestRecord& record : pair.sides[side].requests) {
+                drafted += record.server.draft_tokens.value_or(0);
+                accepted += record.server.accepted_tokens.value_or(0);
+            }
+        if (drafted > 0)
+            text += fmt::format("{}: {} of {} proposed tokens were taken, {:.0f} %.\n", side == 0 ? "A" : "B", accepted,
+                                drafted, 100.0 * static_cast<double>(accepted) / static_cast<double>(drafted));
+    }
+    return text;
 }
 
 std::string remarks(const AbPlan& plan, const AbResult& result, const AbContext& context) {
@@ -84,6 +114,7 @@ std::string remarks(const AbPlan& plan, const AbResult& result, const AbContext&
             "The machine was not idle before: {:.0f} % of its processors were in use. Close other "
             "programs for a narrower interval.\n",
             100.0 * *context.before->busy_share);
+    text += drafts_text(result);
     if (context.common_text && *context.common_text < 1.0)
         text += fmt::format("To one fixed question A and B answer alike for the first {:.0f} % of the text{}.\n",
                             100.0 * *context.common_text,
@@ -92,16 +123,37 @@ std::string remarks(const AbPlan& plan, const AbResult& result, const AbContext&
     return text;
 }
 
+std::string looks_text(const AbPlan& plan) {
+    if (plan.most_pairs < kLeastPairs) return fmt::format("{} are the least that can tell", kLeastPairs);
+    std::string text;
+    const std::vector<stats::Look> looks = stats::planned_looks(plan.most_pairs);
+    for (std::size_t i = 0; i < looks.size(); ++i)
+        text += fmt::format("{}{}", i == 0 ? "" : i + 1 == looks.size() ? " and " : ", ", looks[i].pairs);
+    return "looked at after " + text;
+}
+
+/// What variables of the environment set, where it isn't in the words.
+std::string environment_text(const AbContext& context) {
+    std::string text;
+    for (std::size_t side = 0; side < 2; ++side) {
+        std::string settings;
+        for (const auto& [option, value, variable] : context.from_environment[side])
+            settings += fmt::format("{}{}={} ({})", settings.empty() ? "" : ", ", option, value, variable);
+        if (!settings.empty()) text += fmt::format("{}  also {}\n", side == 0 ? "A" : "B", settings);
+    }
+    return text;
+}
+
 }  // namespace
 
 std::string ab_opening(const AbPlan& plan, const AbContext& context) {
     std::string text = fmt::format("A  {}\nB  {}{}\n", context.words[0], context.words[1],
                                    context.null_test ? "  (the same: any difference found is a false alarm)" : "");
+    text += environment_text(context);
     text += fmt::format("{}, {}; {} decides, a difference is {}\n", context.engine, context.model,
                         measure_title(plan.metric), share_text(plan.limits.delta));
     text += plan.watch ? "Pairs in random order, looked at after each, until you stop it with Ctrl-C\n"
-                       : fmt::format("Pairs in random order, looked at after 8, 10, 15, 20 and 30; at most {}\n",
-                                     plan.most_pairs);
+                       : fmt::format("Pairs in random order, at most {}; {}\n", plan.most_pairs, looks_text(plan));
     if (plan.reload)
         text += fmt::format("Each half of a pair: a load, {} requests that don't count, {} that do\n", context.warm_up,
                             plan.requests > 0 ? std::to_string(plan.requests) : "5 at first");
@@ -117,7 +169,9 @@ std::string ab_pair(const AbPlan& plan, const AbResult& result) {
                                    value(0), value(1));
     text += pair.complete() ? fmt::format("  {:>+7.1f} %\n", 100.0 * (*pair.values[1] / *pair.values[0] - 1.0)) : "\n";
     const std::size_t good = result.pairs.size() - result.failed_pairs;
-    if (!pair.complete() || plan.watch || !stats::is_look(good)) return text;
+    if (!pair.complete() || plan.watch || result.look.pairs != good || good < kLeastPairs ||
+        stats::look_at(stats::planned_looks(plan.most_pairs), good) == nullptr)
+        return text;
     const compare::MetricComparison metric = as_metric(plan.metric, result, result.judgement);
     return text + fmt::format("        after {}: {} {} {}\n", amount_text(metric),
                               verdict_word(result.judgement.decision), change_text(metric), interval_text(metric));

@@ -22,6 +22,8 @@ struct AbContext {
     std::int64_t max_tokens = 0;
     std::int64_t warm_up = 0;
     bool null_test = false;             ///< B is A
+    /// What a variable of the user's environment set beside the words: option, value, variable.
+    std::array<std::vector<std::array<std::string, 3>>, 2> from_environment;
     std::optional<HostReport> before;   ///< the machine before anything was loaded
     std::optional<double> common_text;  ///< share of A's answer that B's begins with; absent: not asked
     std::vector<std::string> notes;     ///< on requests that don't count

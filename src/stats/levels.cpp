@@ -9,7 +9,7 @@
 namespace velollm::stats {
 
 LoadLevels load_levels(const std::vector<std::vector<double>>& loads, double load_cost, double request_cost,
-                       std::size_t most) {
+                       std::size_t most, std::size_t centres) {
     LoadLevels out;
     std::vector<double> means;
     double squares = 0.0;
@@ -20,10 +20,11 @@ LoadLevels load_levels(const std::vector<std::vector<double>>& loads, double loa
         squares += deviation(requests) * deviation(requests);
         counts += static_cast<double>(requests.size());
     }
-    if (means.size() < 2) return out;
+    if (means.size() < 2 || means.size() <= centres) return out;
     const auto used = static_cast<double>(means.size());
     out.within = squares / used;
-    out.between = std::max(0.0, deviation(means) * deviation(means) - out.within / (counts / used));
+    const double spread = deviation(means) * deviation(means) * (used - 1.0) / (used - static_cast<double>(centres));
+    out.between = std::max(0.0, spread - out.within / (counts / used));
     if (out.between <= 0.0 || request_cost <= 0.0) {
         out.requests = most;
         return out;

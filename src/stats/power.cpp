@@ -30,8 +30,11 @@ double deviation(const std::vector<double>& values) {
 
 std::optional<double> smallest_visible(const std::vector<double>& differences) {
     if (differences.size() < 2) return std::nullopt;
-    const auto n = static_cast<double>(differences.size());
-    return reach(n - 1.0) * deviation(differences) / std::sqrt(n);
+    return smallest_visible_per_deviation(differences.size()) * deviation(differences);
+}
+
+double smallest_visible_per_deviation(std::size_t n) {
+    return reach(static_cast<double>(n) - 1.0) / std::sqrt(static_cast<double>(n));
 }
 
 std::optional<double> smallest_visible(const std::vector<double>& a, const std::vector<double>& b) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <utility>
 #include <vector>
 
 #include "base/split_mix.h"
@@ -70,15 +71,50 @@ TEST(Decision, HolmsSteps) {
 }
 
 TEST(Looks, ArePlanned) {
-    EXPECT_FALSE(stats::is_look(7));
-    EXPECT_TRUE(stats::is_look(8));
-    EXPECT_FALSE(stats::is_look(9));
-    EXPECT_EQ(stats::next_look(0), 8U);
-    EXPECT_EQ(stats::next_look(8), 10U);
-    EXPECT_FALSE(stats::next_look(30));
+    const std::vector<stats::Look> looks = stats::planned_looks(30);
+    ASSERT_EQ(looks.size(), 5U);
+    EXPECT_EQ(stats::look_at(looks, 7), nullptr);
+    ASSERT_NE(stats::look_at(looks, 8), nullptr);
+    EXPECT_EQ(stats::look_at(looks, 9), nullptr);
     double shares = 0.0;
-    for (const stats::Look& look : stats::kLooks) shares += look.alpha;
+    for (const stats::Look& look : looks) shares += look.alpha;
     EXPECT_LT(shares, 0.07);  // they overlap: together 5 %
+}
+
+// However many pairs there may be, the last look's share is spent once, and at the end.
+TEST(Looks, EndWhereThePairsEnd) {
+    for (const std::size_t most : {7U, 8U, 12U, 31U, 200U}) {
+        const std::vector<stats::Look> looks = stats::planned_looks(most);
+        EXPECT_EQ(looks.back().pairs, most);
+        EXPECT_DOUBLE_EQ(looks.back().alpha, 0.028);
+        double shares = 0.0;
+        for (const stats::Look& look : looks) shares += look.alpha;
+        EXPECT_LE(shares, 0.0651);
+    }
+    EXPECT_EQ(stats::planned_looks(12).size(), 3U);
+    EXPECT_EQ(stats::planned_looks(200).size(), 5U);
+    // Time was over after 12 of 30: what the last look was to have. A user's stop has what the look before had.
+    const std::vector<stats::Look> looks = stats::planned_looks(30);
+    EXPECT_DOUBLE_EQ(stats::look_at_end(looks, 12, true).alpha, 0.028);
+    EXPECT_DOUBLE_EQ(stats::look_at_end(looks, 12, false).alpha, 0.007);
+    EXPECT_DOUBLE_EQ(stats::look_at_end(looks, 3, false).alpha, 0.008);
+}
+
+// What could have been seen is that of the test which runs: 8 pairs must all agree, and where they are too few for a
+// verdict there is none.
+TEST(Looks, SayWhatTheyCouldHaveSeen) {
+    const std::vector<double> pairs = {0.02, -0.02, 0.02, -0.02, 0.02, -0.02, 0.02, -0.02};
+    const double spread = std::sqrt(8.0 * 0.0004 / 7.0);
+    const stats::Judgement eight = stats::judge_look(pairs, {}, stats::kLooks[0]);
+    ASSERT_TRUE(eight.visible);
+    EXPECT_NEAR(*eight.visible, std::expm1(1.92 * spread), 1e-9);
+    EXPECT_FALSE(stats::judge_look({0.5, 0.5, 0.51}, {}, stats::kLooks[0]).visible);
+    EXPECT_FALSE(stats::judge_look({0.5, 0.5, 0.51}, {}, stats::kLooks[0]).pairs_for_delta);
+    EXPECT_EQ(stats::judge_look(pairs, {.delta = 0.05}, stats::kLooks[0]).pairs_for_delta, 8U);
+    // ln 1.02 is 0.926 deviations of a pair: between the reach of 15 pairs and of 20.
+    EXPECT_EQ(stats::judge_look(pairs, {.delta = 0.02}, stats::kLooks[0]).pairs_for_delta, 20U);
+    // 0.4658 deviations: (0.62 / 0.4658)^2 of 30.
+    EXPECT_EQ(stats::judge_look(pairs, {.delta = 0.01}, stats::kLooks[0]).pairs_for_delta, 54U);
 }
 
 TEST(Looks, AnytimeIntervalIsTheMixtureSolved) {
@@ -96,6 +132,12 @@ TEST(Looks, AnytimeIntervalIsTheMixtureSolved) {
     const double weight = 1.0 + 0.25 * n;
     EXPECT_NEAR(std::pow(weight, -0.5) * std::pow((1.0 + u) / (1.0 + u / weight), n / 2.0), 20.0, 1e-6);
     EXPECT_FALSE(stats::anytime_interval({0.1}));
+    // p is where the interval ends at 0.
+    const stats::Judgement judged = stats::judge_anytime(pairs, {});
+    const auto at_p = stats::anytime_interval(pairs, judged.p);
+    ASSERT_TRUE(at_p);
+    EXPECT_NEAR(at_p->lower, 0.0, 1e-9);
+    EXPECT_DOUBLE_EQ(judged.factor, std::exp(0.05));
 }
 
 TEST(Levels, RequestsOfALoad) {
@@ -294,6 +336,46 @@ TEST(Ab, AStopKeepsWhatIsMeasured) {
     ASSERT_TRUE(result);
     EXPECT_EQ(result->end, benchmark::AbEnd::kStopped);
     EXPECT_EQ(result->pairs.size(), 3U);
+}
+
+// Pairs that are measured aren't lost with the engine.
+TEST(Ab, AnEngineThatGoesAwayEndsItWithWhatThereIs) {
+    mock::PlantSpec spec;
+    spec.noise = 0.01;
+    mock::Plant plant(spec, 1);
+    mock::PlantEngine engine(plant, 1.0);
+    const auto until = [&](std::size_t blocks) {
+        return
+            [&, blocks, made = std::size_t{0}](std::size_t, std::size_t requests) mutable -> Result<benchmark::Block> {
+                if (made++ == blocks) return Error{ErrorCode::kUnreachable, "gone", ""};
+                return measure(plant, engine, requests, false);
+            };
+    };
+    const auto lost = benchmark::run_ab({}, until(7), plant.clock(), {}, {});
+    ASSERT_TRUE(lost);
+    EXPECT_EQ(lost->end, benchmark::AbEnd::kLost);
+    ASSERT_TRUE(lost->error);
+    EXPECT_EQ(lost->error->code, ErrorCode::kUnreachable);
+    EXPECT_EQ(lost->judgement.n, 3U);
+    EXPECT_FALSE(benchmark::run_ab({}, until(1), plant.clock(), {}, {}));
+}
+
+// The first pair holds what is done once; the time of the next ones is not judged by it.
+TEST(Ab, ABudgetIsNotEndedByTheFirstPair) {
+    mock::Plant plant({}, 1);
+    mock::PlantEngine engine(plant, 1.0);
+    bool first = true;
+    benchmark::AbPlan plan;
+    plan.budget = std::chrono::seconds(60);
+    const auto result = benchmark::run_ab(plan,
+                                          [&](std::size_t, std::size_t requests) -> Result<benchmark::Block> {
+                                              if (std::exchange(first, false))
+                                                  plant.clock().pass(std::chrono::seconds(40));
+                                              return measure(plant, engine, requests, false);
+                                          },
+                                          plant.clock(), {}, {});
+    ASSERT_TRUE(result);
+    EXPECT_GE(result->pairs.size(), 8U);
 }
 
 TEST(Ab, AnUnknownMetricIsRefused) {

@@ -149,6 +149,48 @@ TEST(Search, AKnownChoiceIsOnlyConfirmed) {
     EXPECT_TRUE(result.stages.empty());
 }
 
+// What an earlier search found is written and applied as what this one found, with all that was measured together.
+TEST(Search, AKnownChoiceMakesThePlan) {
+    World world(machine(), 4, [](const Choice& choice) { return value_of(choice, "num_batch") == "1024" ? 1.3 : 1.0; });
+    const SearchResult result = world.search({.stages = {}, .start = {{"num_batch", "1024"}}, .seed = 6});
+    ASSERT_EQ(result.end, SearchEnd::kImproved);
+    Facts facts;
+    facts.engine = "llama-server";
+    facts.version = "0.5.0";
+    const Plan plan = tuned_plan(facts, result);
+    std::vector<std::string> knobs;
+    for (const Change& change : plan.changes()) knobs.push_back(change.knob + "=" + change.value);
+    EXPECT_EQ(knobs, (std::vector<std::string>{"--ubatch-size=1024", "--batch-size=1024"}));
+    EXPECT_EQ(plan.findings.front().rule, "S3");
+    EXPECT_EQ(tuned_plan(facts, {}).nothing_to_change(),
+              "Nothing to change: nothing that was tried is measurably better.");
+}
+
+TEST(Search, SettingsThatFailAsTheyAreMakeNoWinner) {
+    // They run while the noise is measured, and fail in the race.
+    std::size_t blocks = 0;
+    World world(machine(), 2, [&](const Choice& choice) { return choice.empty() && ++blocks > 8 ? 0.0 : 1.0; });
+    const SearchResult result = world.search({.stages = {kBatch}, .seed = 5});
+    EXPECT_EQ(result.end, SearchEnd::kNoImprovement);
+    EXPECT_TRUE(result.best.empty());
+    EXPECT_NE(world.said.find("as it is it failed"), std::string::npos);
+}
+
+TEST(Search, NothingIsLeftOutWithoutTimeToSee) {
+    mock::PlantSpec spec = machine();
+    spec.reload = std::chrono::seconds(10);
+    // Two changes that help together; in this time they can be found, and confirmed, and no more.
+    World world(spec, 1, [](const Choice& choice) {
+        return (value_of(choice, "threads") == "1" ? 1.5 : 1.0) * (value_of(choice, "num_batch") == "1024" ? 1.5 : 1.0);
+    });
+    const SearchResult result = world.search({.stages = {{"S2", "threads", {"1"}}, {"S3", "num_batch", {"1024"}}},
+                                              .budget = std::chrono::seconds(560),
+                                              .seed = 3});
+    EXPECT_EQ(result.end, SearchEnd::kImproved);
+    EXPECT_EQ(result.best.size(), 2U);
+    EXPECT_NE(world.said.find("no time to see whether it is missed"), std::string::npos);
+}
+
 TEST(Race, FindsTheCheapestOfMany) {
     // C23: 24 settings, known best; within 1 % of it.
     int near = 0;
@@ -219,6 +261,8 @@ TEST(Words, FlagsOfAServerThatAreCopied) {
     EXPECT_EQ(flags_to_copy({"/bin/llama-server", "-m", "x.gguf", "-c", "2048", "--host=0.0.0.0", "--port", "1",
                              "--mlock", "--api-key", "secret"}),
               (std::vector<std::string>{"-c", "2048", "--mlock"}));
+    EXPECT_EQ(flags_to_copy({"llama-server", "-hf", "x/y", "--api-prefix=/x", "--hf-token", "t", "-t", "2"}),
+              (std::vector<std::string>{"-t", "2"}));
 }
 
 TEST(Words, EachIsTakenByATarget) {
@@ -250,6 +294,14 @@ TEST(Stages, OnlyWhatCanActHere) {
         EXPECT_NE(stage.id, "S7");  // not batch
     }
     EXPECT_TRUE(speculation);
+    // Prompts that don't fill a batch can't tell batches apart.
+    for (const Stage& stage : now.stages) EXPECT_NE(stage.id, "S3");
+    facts.profile = Profile::kRag;
+    std::vector<std::string> batches;
+    for (const Stage& stage : tune_stages(facts, *parse_budget("normal"), true).stages)
+        if (stage.id == "S3") batches = stage.values;
+    EXPECT_EQ(batches, (std::vector<std::string>{"512", "1024"}));
+    facts.profile = Profile::kChat;
     // A server that runs already reads no environment.
     for (const Stage& stage : tune_stages(facts, *parse_budget("quick"), false).stages) EXPECT_NE(stage.id, "S6");
     EXPECT_FALSE(parse_budget("slow"));
@@ -261,15 +313,26 @@ TEST(TunedFile, IsReadAsItWasKept) {
     system.env = {{"XDG_STATE_HOME", folder.path().string()}};
     Facts facts;
     facts.model = "a";
-    const std::string key = tuned_key(facts);
+    const std::string key = tuned_key(facts, "ask");
     EXPECT_FALSE(read_tuned(system, key));
     const Choice choice{{"num_batch", "1024"}, {"threads", "2"}};
     keep_tuned(system, key, choice);
     EXPECT_EQ(read_tuned(system, key), choice);
     // Another model, engine version or number of threads is another search.
     facts.model = "b";
-    EXPECT_NE(tuned_key(facts), key);
-    EXPECT_FALSE(read_tuned(system, tuned_key(facts)));
+    EXPECT_NE(tuned_key(facts, "ask"), key);
+    EXPECT_FALSE(read_tuned(system, tuned_key(facts, "ask")));
+    // So is one with other limits, another question, or other settings in force.
+    facts.model = "a";
+    EXPECT_EQ(tuned_key(facts, "ask"), key);
+    EXPECT_NE(tuned_key(facts, "else"), key);
+    facts.limits.allow_lossy = true;
+    EXPECT_NE(tuned_key(facts, "ask"), key);
+    facts.limits.allow_lossy = false;
+    facts.settings["threads"] = {"4", "a file", true};
+    EXPECT_NE(tuned_key(facts, "ask"), key);
+    facts.settings["threads"].chosen = false;
+    EXPECT_EQ(tuned_key(facts, "ask"), key);
     // A broken file counts as none.
     ASSERT_TRUE(system::write_file_atomic(folder.path() / "velollm" / ("tuned-" + key + ".json"), "{\"schema\": 1"));
     EXPECT_FALSE(read_tuned(system, key));

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include "backend/options.h"
 #include "backend/prompt_lookup.h"
 #include "backend/set_option.h"
 #include "backend/started_ollama.h"
@@ -158,12 +159,15 @@ TEST(SpeculationSetting, CanBePartOfAComparison) {
     ASSERT_TRUE(set_option(target, "draft_tokens=12"));
     EXPECT_EQ(target.options.speculation, "ngram");
     EXPECT_EQ(target.options.draft_tokens, 12);
-    EXPECT_TRUE(target.own_server);  // Ollama has no other way to learn of it
+    EXPECT_TRUE(takes_own_ollama(target));  // Ollama has no other way to learn of it
+    TargetSpec running = target;
+    running.url = "http://127.0.0.1:1";
+    EXPECT_FALSE(takes_own_ollama(running));
     EXPECT_FALSE(set_option(target, "draft_tokens=0"));
     EXPECT_FALSE(set_option(target, "speculation="));
     TargetSpec embedded{.backend = "embedded"};
     ASSERT_TRUE(set_option(embedded, "speculation=off"));
-    EXPECT_FALSE(embedded.own_server);
+    EXPECT_FALSE(takes_own_ollama(embedded));
 }
 
 TEST(SpeculationSetting, IsRefusedByServersThatRun) {
