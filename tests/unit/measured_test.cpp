@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "metrics/table.h"
+#include "serde/json_value.h"
 #include "support/measured_files.h"
 #include "system/system.h"
 
@@ -184,6 +185,45 @@ TEST(Measured, NumbersThatAreNoneAreAbsentAndOfEqualKeysTheLastCounts) {
     EXPECT_EQ(file.workloads[0].metrics[0].centre, 5.0);
     EXPECT_EQ(file.workloads[0].name, "a \"NaN, \\");
     EXPECT_TRUE(says(refusal_of(R"([{"config":{"name":"a"},"tokens_per_second":NaNs}])"), "not valid JSON"));
+}
+
+// ---- Members that are left out ----
+
+TEST(Measured, MembersAreLeftOutWhereverTheyStandAndAllElseStays) {
+    constexpr const char* kText = R"({"a":[{"x":[1,[2,{"x":3}]],"b":1},{"b":{"x":{"y":1},"c":"t"}},[]],"x":null,
+                                      "d":[true,1.5,-2,"x"],"e":{"x":1},"f":{"g":{"h":2}},"f2":18446744073709551615})";
+    const auto text = JsonText::parse(kText, {"x", "y"});
+    ASSERT_TRUE(text);
+    const JsonValue root = text->root();
+    EXPECT_EQ(root.keys(), (std::vector<std::string>{"a", "d", "e", "f", "f2"}));
+    EXPECT_EQ(root["a"].size(), 3U);
+    EXPECT_EQ(root["a"].at(0).keys(), std::vector<std::string>{"b"});
+    EXPECT_EQ(root["a"].at(1)["b"].keys(), std::vector<std::string>{"c"});
+    EXPECT_EQ(root["a"].at(1)["b"]["c"].text(), "t");
+    EXPECT_TRUE(root["a"].at(2).is_array());
+    EXPECT_EQ(root["d"].at(0).plain(), "true");
+    EXPECT_EQ(root["d"].at(1).number(), 1.5);
+    EXPECT_EQ(root["d"].at(2).integer(), -2);
+    EXPECT_EQ(root["d"].at(3).text(), "x");
+    EXPECT_EQ(root["e"].size(), 0U);
+    EXPECT_EQ(root["f"]["g"]["h"].integer(), 2);
+    EXPECT_EQ(root["f2"].plain(), "18446744073709551615");
+    // What is wrong is said with the words that a text without such members gets.
+    for (const char* broken : {"[1,", "{\"a\":1e999}", "{\"a\" 1}", "[\"\\q\"]", "", "[1] 2", "{\"x\":[1,}"}) {
+        const auto with = JsonText::parse(broken, {"x"});
+        ASSERT_FALSE(with) << broken;
+        EXPECT_EQ(with.error().message, JsonText::parse(broken).error().message);
+    }
+    EXPECT_EQ(JsonText::parse("[NaN,{\"x\":NaN}]", {"x"})->root().size(), 2U);
+}
+
+TEST(Measured, AFileOfManyRequestsIsReadInTime) {
+    constexpr int kRequests = 400'000;  // minutes, if the time grew with their square
+    std::string requests;
+    for (int i = 0; i < kRequests; ++i)
+        requests += fmt::format("{}{{\"counted\":true,\"event_ns\":[1,2]}}", i == 0 ? "" : ",");
+    EXPECT_EQ(read_result(result_with("\"samples\":[" + requests + "]")).workloads.at(0).find("tokens_per_second")->n,
+              400'000U);
 }
 
 // ---- Files of nobody ----
