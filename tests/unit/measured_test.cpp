@@ -171,6 +171,8 @@ TEST(Measured, BrokenResultsOfThisProgramSayWhere) {
         {result_with(R"("measured":{"ttft_ms":3})"), "\"ttft_ms\" is no object"},
         {R"([{"config":{"name":"a"},"tokens_per_second":1,"velollm":{"schema":"velollm.result/2.0"}}])",
          "velollm.result/2.0"},
+        {R"([{"config":{"name":"a"},"tokens_per_second":1,"velollm":{"schema":"velollm.result/10.0"}}])",
+         "\"schema\" is \"velollm.result/10.0\", and this program reads velollm.result/1"},
         {R"([{"config":{"name":"a"},"tokens_per_second":1,"velollm":3}])", "no object"},
         {R"([{"config":{"name":"a"},"tokens_per_second":1}, 3])", "benchmark 2"},
         {result_with(R"("status":"ok")").substr(0, 200), "not valid JSON"},
@@ -185,6 +187,38 @@ TEST(Measured, NumbersThatAreNoneAreAbsentAndOfEqualKeysTheLastCounts) {
     EXPECT_EQ(file.workloads[0].metrics[0].centre, 5.0);
     EXPECT_EQ(file.workloads[0].name, "a \"NaN, \\");
     EXPECT_TRUE(says(refusal_of(R"([{"config":{"name":"a"},"tokens_per_second":NaNs}])"), "not valid JSON"));
+}
+
+TEST(Measured, EveryVersionBehindThePointIsRead) {
+    for (const char* version : {"velollm.result/1", "velollm.result/1.0", "velollm.result/1.12"})
+        EXPECT_EQ(read_result(fmt::format(R"([{{"config":{{"name":"a"}},"tokens_per_second":1,
+                                                "velollm":{{"schema":"{}"}}}}])",
+                                          version))
+                      .workloads.size(),
+                  1U);
+}
+
+TEST(Measured, TextsOfAFileCannotSteerATerminal) {
+    const MeasuredFile file = read_result(
+        "[{\"config\":{\"name\":\"ev\\u001b[31mil\\u0007\\nx\",\"model\":\"m\\u009b31m\\u00e9\"},"
+        "\"tokens_per_second\":1,\"velollm\":{\"schema\":\"velollm.result/1.0\",\"status\":\"o\\u007fk\","
+        "\"measured\":{\"a\\u001b_tps\":{\"n\":1,\"median\":1},\"b\\u001b\":{}}}}]");
+    const MeasuredWorkload& one = file.workloads.at(0);
+    EXPECT_EQ(one.name, "ev [31mil  x");
+    EXPECT_EQ(one.identity.at("model"), "m 31m\xC3\xA9");
+    EXPECT_EQ(one.status, "o k");
+    EXPECT_NE(one.find("a _tps"), nullptr);
+    EXPECT_EQ(file.notes.at(0), "\"b \" isn't known here: left out");
+    const std::string refused =
+        refusal_of("[{\"config\":{\"name\":\"a\"},\"tokens_per_second\":1,\"velollm\":{\"schema\":\"\\u001b[2J\"}}]");
+    EXPECT_TRUE(says(refused, "\"schema\" is \" [2J\"")) << refused;
+}
+
+TEST(Measured, HardwareIsNamedByItsProcessors) {
+    EXPECT_EQ(machine_of_hardware(R"({"gpu":{"name":"G0"},"cpu":{"model":"C"},"gpus":[{"name":"G0"},{"name":"G1"}]})"),
+              "C, G0, G1");
+    EXPECT_EQ(machine_of_hardware(R"({"gpu":{"name":"RTX 4090"},"cpu":{"model":"C"},"memory":{}})"), "C, RTX 4090");
+    for (const char* text : {R"({"gpu":null,"cpu":{}})", "[]", "", "{"}) EXPECT_EQ(machine_of_hardware(text), "");
 }
 
 // ---- Members that are left out ----
