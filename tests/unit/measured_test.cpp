@@ -54,7 +54,7 @@ TEST(Measured, AResultOfThisProgramHasItsSamplesAndWhatItWasMeasuredOn) {
         {"prompt_tokens", "12"},
         {"quantization", "Q4_K_M"},
         {"settings", "num_ctx=4096"},
-        {"workload", "4287566b8c0a6c9fdced244bc732ce8a7fb318bcce7ca7b8904a27aed2c84bdf"}};
+        {"workload", "527ec064cae3f7fc80fe29a35fa48e191318d13676cada063617d5f3db01b2ec"}};
     EXPECT_EQ(first.identity, identity);
     ASSERT_NE(first.find("e2e_ms"), nullptr);
     EXPECT_EQ(first.find("e2e_ms")->samples, (std::vector<double>{612, 593, 596, 602, 599}));
