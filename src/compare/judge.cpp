@@ -141,6 +141,13 @@ Pairs pairs_of(const MeasuredMetric& a, const MeasuredMetric& b) {
     return pairs;
 }
 
+/// Few pairs have no interval, and are still what was measured in turn; beside many samples of other runs they are too
+/// few to leave those out. `samples`: of the smaller side.
+bool go_in_pairs(const Pairs& pairs, std::size_t samples) {
+    return pairs.baseline.size() >= kFewest ||
+           (!pairs.baseline.empty() && 2 * (pairs.baseline.size() + pairs.left_out) >= samples);
+}
+
 /// Values as they are judged.
 struct Samples {
     std::vector<double> baseline;
@@ -211,8 +218,7 @@ Prepared prepare(const MeasuredMetric& a, const MeasuredMetric& b) {
     if (a.samples.empty() || b.samples.empty()) return {of_summaries(a, b), {}};
     Prepared out{{.key = a.key, .higher_is_better = a.higher_is_better}, {}};
     Pairs pairs = pairs_of(a, b);
-    // Few pairs are too few for an interval, and still the only ones that were measured in turn.
-    out.samples.paired = !pairs.baseline.empty();
+    out.samples.paired = go_in_pairs(pairs, std::min(a.samples.size(), b.samples.size()));
     if (out.samples.paired) {
         out.samples.baseline = std::move(pairs.baseline);
         out.samples.other = std::move(pairs.other);

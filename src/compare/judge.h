@@ -51,11 +51,11 @@ struct Rule {
     std::string metric = {};  ///< primary; empty: decode_tps, else tokens_per_second, else the next best
 };
 
-/// Judges what both sides of the match have. Pairs where samples have a partner, else the samples as taken apart; fewer
-/// than 6 pairs, or than 6 on a side, have no interval. Of more than 1000, 1000 are drawn at random, the same at every
-/// call. The primary measure at 5 %, all others of the benchmark together at 5 % by Holm's steps. Measures that say
-/// the same as another one are left out (TPOT beside the decode speed), and so are those of whole requests where
-/// answers differ in length. Without a primary measure nothing is judged.
+/// Judges what both sides of the match have. Pairs where 6 samples, or half of them, have a partner, else the samples
+/// as taken apart; fewer than 6 pairs, or than 6 on a side, have no interval. Of more than 1000, 1000 are drawn at
+/// random, the same at every call. The primary measure at 5 %, all others of the benchmark together at 5 % by Holm's
+/// steps. Measures that say the same as another one are left out (TPOT beside the decode speed), and so are those of
+/// whole requests where answers differ in length. Without a primary measure nothing is judged.
 Judged judge(const Match& match, const Rule& rule);
 
 /// Whether all of the interval lies within the limit.

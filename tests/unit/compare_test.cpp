@@ -238,6 +238,24 @@ TEST(ComparePairs, AreFoundByTheirKeysWhateverTheOrder) {
     EXPECT_NEAR(one.judgement.interval->high, 1.05, 1e-12);
 }
 
+TEST(ComparePairs, AFewBesideManyOtherSamplesAreNotAllThatCounts) {
+    const auto with_three_pairs = [](std::size_t others) {
+        serde::MeasuredMetric one = metric("decode_tps", std::vector<double>(3 + others, 100.0), true, true);
+        const bool first = others % 2 == 0;
+        for (std::size_t i = 3; i < one.pair_keys.size(); ++i) one.pair_keys[i] += first ? " of a" : " of b";
+        return one;
+    };
+    const auto compared = [&](std::size_t a, std::size_t b) {
+        const auto both = compare(side("a", {measured("w", {with_three_pairs(a)})}),
+                                  {side("b", {measured("w", {with_three_pairs(b)})})}, {});
+        return both->candidates[0].benchmarks[0].metrics.at(0);
+    };
+    EXPECT_FALSE(compared(20, 21).paired);
+    EXPECT_EQ(compared(20, 21).judgement.decision, Decision::kSame);
+    EXPECT_TRUE(compared(2, 3).paired);
+    EXPECT_EQ(compared(2, 3).because, "3 pairs; an interval takes 6");
+}
+
 TEST(ComparePairs, KeysOfOtherRunsAreNone) {
     serde::MeasuredWorkload a = measured("w", {metric("decode_tps", kHundred, true, true)});
     serde::MeasuredWorkload b = a;
