@@ -1,3 +1,4 @@
+#include <utility>
 #include <vector>
 
 #include "base/text.h"
@@ -26,8 +27,9 @@ int exit_of(compare::Outcome outcome) {
 std::string format_of(const OutputArgs& out) {
     if (!out.format.empty()) return out.format;
     const std::string name = base::lower(out.output);
-    for (const char* ending : {"md", "csv", "txt"})
-        if (name.ends_with(std::string(".") + ending)) return ending == std::string("txt") ? "text" : ending;
+    for (const auto& [ending, format] :
+         {std::pair{".md", "md"}, {".markdown", "md"}, {".csv", "csv"}, {".txt", "text"}})
+        if (name.ends_with(ending)) return format;
     return out.output.empty() ? "text" : "json";
 }
 
@@ -42,6 +44,10 @@ std::string document_of(const compare::Comparison& comparison, const std::string
 
 int cmd_compare(const CompareArgs& args, const system::System& system) {
     const report::Console console(style_of(args.out, system));
+    const bool to_file = !args.out.output.empty() && args.out.output != "-";
+    if (to_file)
+        if (const auto writable = system::check_writable(args.out.output); !writable)
+            return fail(console, writable.error());
     std::vector<compare::Side> sides;
     for (const std::string& word : args.sides) {
         auto side = read_side(word);
@@ -57,7 +63,6 @@ int cmd_compare(const CompareArgs& args, const system::System& system) {
 
     const std::string format = format_of(args.out);
     const std::string document = document_of(*comparison, format, args.out.verbose);
-    const bool to_file = !args.out.output.empty() && args.out.output != "-";
     if (to_file && !args.out.quiet) {
         // Who reads the log of a build wants the verdict there as well.
         Out out;

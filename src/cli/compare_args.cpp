@@ -1,5 +1,7 @@
 #include "cli/compare_args.h"
 
+#include <fmt/core.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
@@ -27,7 +29,7 @@ CLI::App* add_compare(CLI::App& app, CompareArgs& args, CompareWords& words) {
         ->type_name("")
         ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
     const char* group = "Verdict";
-    command.add_option("--delta", words.delta, "What counts as a difference; default 2%")
+    command.add_option("--delta", words.delta, "What counts as a difference: 2% (default) or 0.02")
         ->type_name("PERCENT")
         ->group(group);
     command
@@ -44,15 +46,19 @@ CLI::App* add_compare(CLI::App& app, CompareArgs& args, CompareWords& words) {
         ->group(likeness);
     command.add_flag("--force", args.force, "Compare unlike and invalid runs too, and say how they differ")
         ->group(likeness);
+    command.add_flag("--json", words.json, "Print JSON, as --format json does")->group("Output");
     return &command;
 }
 
 Result<void> finish_compare(const CompareWords& words, CompareArgs& args) {
     if (args.sides.size() < kFewestSides || args.sides.size() > kMostSides)
-        return Error{ErrorCode::kUsage, "compare takes two to six results",
-                     "Example: velollm compare baseline.json optimized.json"};
+        return Error{ErrorCode::kUsage,
+                     fmt::format("compare takes two to six results, and here are {}", args.sides.size()),
+                     args.sides.size() > kMostSides ? "Compare some of them with the baseline, then the others with it."
+                                                    : "Example: velollm compare baseline.json optimized.json"};
     if (std::count(args.sides.begin(), args.sides.end(), "-") > 1)
         return Error{ErrorCode::kUsage, "Standard input can be one side only", "Name a file for the other."};
+    if (words.json) args.out.format = "json";
     if (!words.delta.empty()) {
         const auto delta = read_share("--delta", words.delta);
         if (!delta) return delta.error();

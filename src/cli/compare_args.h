@@ -12,6 +12,7 @@ namespace velollm::cli {
 struct CompareWords {
     std::string delta;
     std::string vary;
+    bool json = false;
 };
 
 /// Adds the command `compare` with its own options, which are put into `args` and `words`.

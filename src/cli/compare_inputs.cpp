@@ -18,6 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr const char* kHardware = "hardware.json";
+
 bool is_folder(const std::string& path) {
     std::error_code error;
     return fs::is_directory(path, error);
@@ -52,20 +54,38 @@ Result<std::vector<fs::path>> files_of(const std::string& folder) {
     return files;
 }
 
-/// What of a folder can be read as results. The rest, as the hardware.json beside them, is named in a note.
+/// The processors that a file beside results names; empty where there is none.
+std::string machine_in(const fs::path& hardware) {
+    return serde::machine_of_hardware(system::read_file(hardware.string()).value_or(""));
+}
+
+/// What the hardware.json of a folder tells is that of the results in it, unless they tell themselves.
+void tell_machine(const std::string& machine, serde::MeasuredFile& file) {
+    for (serde::MeasuredWorkload& workload : file.workloads)
+        if (!machine.empty() && !workload.identity.contains("hardware"))
+            workload.identity.try_emplace("machine", machine);
+}
+
+/// What of a folder can be read as results. The rest is named in a note.
 Result<std::vector<serde::MeasuredFile>> read_folder(const std::string& folder, std::vector<std::string>& notes) {
     const auto files = files_of(folder);
     if (!files) return files.error();
     std::vector<serde::MeasuredFile> read;
     std::string others;
+    std::string machine;
     for (const fs::path& file : *files) {
-        auto one = read_one(file.string());
-        if (one) {
+        if (auto one = read_one(file.string())) {
             read.push_back(std::move(*one));
+            continue;
+        }
+        const std::string named = file.filename() == kHardware ? machine_in(file) : "";
+        if (named.empty()) {
+            others += (others.empty() ? "" : ", ") + base::one_line(file.filename().string());
         } else {
-            others += (others.empty() ? "" : ", ") + file.filename().string();
+            machine = named;
         }
     }
+    for (serde::MeasuredFile& file : read) tell_machine(machine, file);
     if (read.empty())
         return Error{ErrorCode::kUsage, fmt::format("{} has no result file", folder),
                      others.empty() ? "It has no *.json, *.jsonl or *.csv." : "These are none: " + others};
@@ -86,6 +106,9 @@ Result<compare::Side> read_side(const std::string& word) {
     } else {
         auto read = read_one(path);
         if (!read) return read.error();
+        // The pair of files that a machine has in a folder of machines.
+        if (const fs::path file(path); file.filename() == "benchmark.json")
+            tell_machine(machine_in(file.parent_path() / kHardware), *read);
         files.push_back(std::move(*read));
     }
     auto side = compare::make_side(word == "-" ? "standard input" : word, wanted, files);

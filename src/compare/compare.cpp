@@ -81,10 +81,13 @@ Error unlike(const Side& baseline, const Candidate& candidate) {
             lines + "To compare all the same: --force"};
 }
 
-Error nothing_common(const Side& baseline, const Side& other) {
+Error nothing_common(const Side& baseline, const Side& other, const Question& question) {
+    const char* next = question.varied.contains("workload")
+                           ? "Which is meant can't be known: FILE@name=NAME takes one"
+                           : "One benchmark on each side under two names: --vary workload";
     return {ErrorCode::kFailed, fmt::format("{} and {} have no benchmark in common", baseline.name, other.name),
-            fmt::format("{}: {}\n{}: {}\nOne benchmark on each side under two names: --vary workload", baseline.name,
-                        joined(names_of(baseline)), other.name, joined(names_of(other)))};
+            fmt::format("{}: {}\n{}: {}\n{}", baseline.name, joined(names_of(baseline)), other.name,
+                        joined(names_of(other)), next)};
 }
 
 Error no_measure(const Side& baseline, const Side& other, const Rule& rule) {
@@ -110,7 +113,7 @@ bool same_measurement(const Match& match) {
 
 Result<Candidate> compare_side(const Side& baseline, const Side& side, const Question& question) {
     const Matches matches = match(baseline, side, question.varied.contains("workload"));
-    if (matches.both.empty()) return nothing_common(baseline, side);
+    if (matches.both.empty()) return nothing_common(baseline, side, question);
     Candidate out{.name = side.name,
                   .benchmarks = {},
                   .differences = {},

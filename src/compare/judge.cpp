@@ -1,11 +1,14 @@
 #include "compare/judge.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <map>
 #include <set>
 
+#include "base/split_mix.h"
 #include "compare/likeness.h"
 #include "stats/quantile.h"
 
@@ -16,10 +19,13 @@ using serde::MeasuredMetric;
 using serde::MeasuredWorkload;
 using stats::Judgement;
 
-constexpr std::size_t kFewestPairs = 6;
-constexpr std::size_t kFewestEach = 4;
-/// All differences are formed: of more values, every k-th is taken.
+/// Pairs, or values on each side, that have an interval.
+constexpr std::size_t kFewest = 6;
+/// All differences are formed: of more values, so many are drawn.
 constexpr std::size_t kMostValues = 1000;
+/// No time and no speed is beyond these, and what is computed from values between them stays finite.
+constexpr double kLeastValue = 1e-15;
+constexpr double kGreatestValue = 1e15;
 
 constexpr std::array<std::string_view, 7> kPrimary{"decode_tps", "tokens_per_second", "prefill_tps", "e2e_tps",
                                                    "tpot_ms",    "ttft_ms",           "e2e_ms"};
@@ -49,7 +55,7 @@ const std::set<std::string_view> kOfWholeRequests{"e2e_ms", "e2e_tps", "tokens_p
                                                   "stall_ms"};
 
 bool usable(double value) {
-    return std::isfinite(value) && value > 0.0;
+    return value >= kLeastValue && value <= kGreatestValue;
 }
 
 bool has_value(const MeasuredMetric& metric) {
@@ -71,18 +77,26 @@ std::optional<MeasuredMetric> find(const Benchmark& benchmark, std::string_view 
     return *metric;
 }
 
-/// At most kMostValues, evenly over the time in which they were taken.
-std::vector<double> thinned(const std::vector<double>& values) {
-    const std::size_t step = (values.size() + kMostValues - 1) / kMostValues;
-    if (step < 2) return values;
-    std::vector<double> out;
-    for (std::size_t i = 0; i < values.size(); i += step) out.push_back(values[i]);
-    return out;
+/// Leaves at most kMostValues, drawn at random and in their order: every k-th would lock on whatever repeats. Samples
+/// of one size keep the same places, so that pairs stay pairs, and a comparison can be repeated.
+void draw(std::vector<double>& samples) {
+    constexpr std::uint64_t kSeed = 1;
+    if (samples.size() <= kMostValues) return;
+    base::SplitMix random(kSeed);
+    std::vector<double> drawn;
+    // Selection sampling: Knuth, The Art of Computer Programming 2, section 3.4.2, algorithm S.
+    for (std::size_t i = 0; drawn.size() < kMostValues; ++i)
+        if (random.below(samples.size() - i) < kMostValues - drawn.size()) drawn.push_back(samples[i]);
+    samples = std::move(drawn);
 }
 
-Values values_of(const std::vector<double>& samples) {
+/// Draws what is compared, and says what that is.
+Values values_of(std::vector<double>& samples) {
+    const std::size_t all = samples.size();
+    draw(samples);
     Values out{.n = samples.size(), .centre = stats::median_of(samples), .centre_is = "median"};
-    if (samples.size() < kFewestPairs) out.few = samples;
+    if (samples.size() < all) out.drawn_from = all;
+    if (samples.size() < kFewest) out.few = samples;
     return out;
 }
 
@@ -127,6 +141,13 @@ Pairs pairs_of(const MeasuredMetric& a, const MeasuredMetric& b) {
     return pairs;
 }
 
+/// Few pairs have no interval, and are still what was measured in turn; beside many samples of other runs they are too
+/// few to leave those out. `samples`: of the smaller side.
+bool go_in_pairs(const Pairs& pairs, std::size_t samples) {
+    return pairs.baseline.size() >= kFewest ||
+           (!pairs.baseline.empty() && 2 * (pairs.baseline.size() + pairs.left_out) >= samples);
+}
+
 /// Values as they are judged.
 struct Samples {
     std::vector<double> baseline;
@@ -140,13 +161,12 @@ Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
         std::vector<double> log_ratios;
         for (std::size_t i = 0; i < samples.baseline.size(); ++i)
             log_ratios.push_back(std::log(samples.other[i] / samples.baseline[i]));
-        out = stats::judge_pairs(thinned(log_ratios), limits);
+        out = stats::judge_pairs(log_ratios, limits);
     } else {
-        out = stats::judge_samples(thinned(samples.baseline), thinned(samples.other), limits);
+        out = stats::judge_samples(samples.baseline, samples.other, limits);
     }
-    const std::size_t fewest = samples.paired ? kFewestPairs : kFewestEach;
-    if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, fewest);
-    if (out.n < fewest) {
+    if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, kFewest);
+    if (out.n < kFewest) {
         // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
         out.interval.reset();
         out.within.reset();
@@ -180,8 +200,10 @@ MetricComparison of_summaries(const MeasuredMetric& a, const MeasuredMetric& b) 
 std::string too_few(const Samples& samples, double alpha) {
     const std::size_t a = samples.baseline.size();
     const std::size_t b = samples.other.size();
+    if (samples.paired && a < kFewest)
+        return fmt::format("{} {}; an interval takes {}", a, a == 1 ? "pair" : "pairs", kFewest);
     if (a == 1 && b == 1) return "one value each: nothing is known of the spread";
-    if (!samples.paired && std::min(a, b) < kFewestEach) return "too few values: an interval takes 4 on each side";
+    if (std::min(a, b) < kFewest) return fmt::format("too few values: an interval takes {} on each side", kFewest);
     if (alpha < 0.05) return "too few values for so many measures at once";
     return "too few values for an interval";
 }
@@ -196,7 +218,7 @@ Prepared prepare(const MeasuredMetric& a, const MeasuredMetric& b) {
     if (a.samples.empty() || b.samples.empty()) return {of_summaries(a, b), {}};
     Prepared out{{.key = a.key, .higher_is_better = a.higher_is_better}, {}};
     Pairs pairs = pairs_of(a, b);
-    out.samples.paired = pairs.baseline.size() >= kFewestPairs;
+    out.samples.paired = go_in_pairs(pairs, std::min(a.samples.size(), b.samples.size()));
     if (out.samples.paired) {
         out.samples.baseline = std::move(pairs.baseline);
         out.samples.other = std::move(pairs.other);
@@ -241,6 +263,11 @@ std::vector<std::string> common_keys(const Match& match) {
     return keys;
 }
 
+/// Whether sums are over one and the same number of requests.
+bool over_as_many(const MeasuredMetric& a, const MeasuredMetric& b) {
+    return a.n == b.n && a.n > 0;
+}
+
 std::string choose_primary(const std::vector<std::string>& keys, const Match& match, const Rule& rule) {
     const auto there = [&](std::string_view key) { return std::find(keys.begin(), keys.end(), key) != keys.end(); };
     if (!rule.metric.empty()) return there(rule.metric) ? rule.metric : "";
@@ -267,8 +294,8 @@ Judged judge(const Match& match, const Rule& rule) {
     for (const std::string& key : common_keys(match)) {
         if (other_length && kOfWholeRequests.contains(key)) {
             out.not_compared.push_back({key, "answers differ in length by more than 1 %"});
-        } else if (key == "total_time_ms" && find(*match.baseline, key)->n != find(*match.other, key)->n) {
-            out.not_compared.push_back({key, "it is the sum over another number of requests"});
+        } else if (key == "total_time_ms" && !over_as_many(*find(*match.baseline, key), *find(*match.other, key))) {
+            out.not_compared.push_back({key, "it is a sum, and not known to be over as many requests"});
         } else {
             keys.push_back(key);
         }

@@ -39,10 +39,11 @@ constexpr std::array kTraits{
     Trait{"prompt_tokens", "prompt tokens", "prompt", Weight::kRefuses},
     Trait{"output_tokens", "output tokens", "output", Weight::kRefuses},
     Trait{"generated_tokens", "generated tokens", "generated", Weight::kShown},
-    Trait{"context_depth", "depth", "depth", Weight::kRefuses},
-    Trait{"concurrency", "concurrency", "concurrency", Weight::kRefuses},
+    Trait{"context_depth", "depth", "depth", Weight::kRefuses, true},
+    Trait{"concurrency", "concurrency", "concurrency", Weight::kRefuses, true},
     Trait{"hardware", "hardware", "hardware", Weight::kRefuses, true},
     Trait{"machine", "machine", "machine", Weight::kRefuses},
+    Trait{"backend", "backend", "backend", Weight::kRefuses},
     Trait{"settings", "settings", "settings", Weight::kShown},
     Trait{"spec_type", "speculation", "speculation", Weight::kShown},
     Trait{"draft", "draft model", "draft", Weight::kShown},
@@ -67,8 +68,17 @@ std::string setting(const std::string& settings, std::string_view name) {
     return settings.substr(begin, settings.find_first_not_of("0123456789", begin) - begin);
 }
 
+/// Whether num_ctx made the difference: one that asks for another context than the one in use explains nothing.
 bool context_was_set(const MeasuredWorkload& a, const MeasuredWorkload& b) {
-    return setting(trait(a, "settings"), "num_ctx") != setting(trait(b, "settings"), "num_ctx");
+    const auto asked_for = [](const MeasuredWorkload& one) { return setting(trait(one, "settings"), "num_ctx"); };
+    const auto got_it = [&](const MeasuredWorkload& one) { return asked_for(one) == trait(one, "context_tokens"); };
+    return asked_for(a) != asked_for(b) && (got_it(a) || got_it(b));
+}
+
+/// Whether one of both has no other name than its kind, as in a table of llama-bench, and the kind is the same.
+bool named_by_kind(const MeasuredWorkload& a, const MeasuredWorkload& b) {
+    const std::string kind = trait(a, "model_type");
+    return !kind.empty() && kind == trait(b, "model_type") && (trait(a, "model") == kind || trait(b, "model") == kind);
 }
 
 /// Whether what differs is only another way to say what other keys say better.
@@ -76,7 +86,7 @@ bool explained(std::string_view key, const MeasuredWorkload& a, const MeasuredWo
     const auto equal = [&](const char* other) {
         return !trait(a, other).empty() && trait(a, other) == trait(b, other);
     };
-    if (key == "model") return equal("digest");
+    if (key == "model") return equal("digest") || named_by_kind(a, b);
     return key == "context_tokens" && context_was_set(a, b);
 }
 
@@ -87,7 +97,7 @@ bool declared(std::string_view key, const Match& match, const std::set<std::stri
     const MeasuredWorkload& b = match.other->measured;
     const bool in_turn = !a.run_id.empty() && a.run_id == b.run_id;
     if (key == "engine" || key == "context_tokens") return in_turn;
-    if (key == "machine") return varied.contains("hardware");
+    if (key == "machine" || key == "backend") return varied.contains("hardware");
     if (key != "digest") return false;
     // Weights in another quantisation have another digest.
     return varied.contains("model") ||
@@ -117,7 +127,8 @@ std::optional<double> generated(const MeasuredWorkload& workload) {
         return base::parse_double(trait(workload, "output_tokens"));
     double sum = 0.0;
     for (std::size_t i = 0; i < speed->samples.size(); ++i) sum += speed->samples[i] * time->samples[i] / 1000.0;
-    return sum / static_cast<double>(speed->samples.size());
+    const double mean = sum / static_cast<double>(speed->samples.size());
+    return std::isfinite(mean) ? std::optional(mean) : std::nullopt;
 }
 
 void add_status(const Match& match, std::vector<Difference>& out) {
@@ -173,7 +184,8 @@ std::vector<Difference> differences(const Match& match, const std::set<std::stri
             if (x && y && equal_within(*x, *y, kMostLength)) weight = Weight::kShown;
         }
         if (weight == Weight::kRefuses && declared(one.key, match, varied)) weight = Weight::kDeclared;
-        const bool by_name = key == "hardware" && trait(a, "machine") != trait(b, "machine");
+        const bool named = !trait(a, "machine").empty() && !trait(b, "machine").empty();
+        const bool by_name = key == "hardware" && named && trait(a, "machine") != trait(b, "machine");
         out.push_back(by_name ? Difference{key, trait(a, "machine"), trait(b, "machine"), weight}
                               : Difference{key, from, to, weight});
     }
@@ -205,6 +217,16 @@ std::string identity_key(std::string_view name) {
     return std::string(one == nullptr ? name : one->key);
 }
 
+bool is_identity_key(std::string_view name) {
+    return find_trait(name) != nullptr;
+}
+
+std::string known_keys() {
+    std::string known;
+    for (const Trait& one : kTraits) known += fmt::format("{}{}", known.empty() ? "" : ", ", one.short_name);
+    return known;
+}
+
 std::string title_of(const std::string& key) {
     const Trait* one = find_trait(key);
     return std::string(one == nullptr ? key : one->title);
@@ -223,11 +245,8 @@ Result<std::set<std::string>> read_varied(std::string_view text) {
         const std::string name(base::trim(word));
         const Trait* one = find_trait(name);
         if (one == nullptr) {
-            std::string known;
-            for (const Trait& other : kTraits)
-                known += fmt::format("{}{}", known.empty() ? "" : ", ", other.short_name);
             return Error{ErrorCode::kUsage, fmt::format("--vary {} is nothing that runs differ in", name),
-                         "Known are " + known};
+                         "Known are " + known_keys()};
         }
         keys.insert(std::string(one->key));
     }

@@ -48,6 +48,9 @@ bool lengths_differ(const Match& match);
 
 /// The key behind a short name: "context" is context_tokens.
 std::string identity_key(std::string_view name);
+bool is_identity_key(std::string_view name);
+/// All short names: "workload, model, ...".
+std::string known_keys();
 /// "context_tokens" as "context".
 std::string title_of(const std::string& key);
 /// A digest cut to what tells it apart.

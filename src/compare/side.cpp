@@ -69,6 +69,12 @@ std::vector<double> values_of(const MeasuredMetric& metric) {
     return {*metric.centre};
 }
 
+/// Sums of runs are values as long as they are over as many requests; else it isn't known over how many.
+std::size_t requests_of(const MeasuredMetric& pool, const MeasuredMetric& run) {
+    if (pool.centre_is != "sum") return pool.samples.size();
+    return pool.n == run.n ? pool.n : 0;
+}
+
 /// What both have. Samples and bare summaries don't go together: one is a request, the other many.
 void add_run(MeasuredWorkload& pool, const MeasuredWorkload& run) {
     std::vector<MeasuredMetric> metrics;
@@ -81,7 +87,7 @@ void add_run(MeasuredWorkload& pool, const MeasuredWorkload& run) {
         metric.samples.insert(metric.samples.end(), values.begin(), values.end());
         metric.pair_keys.insert(metric.pair_keys.end(), more->pair_keys.begin(), more->pair_keys.end());
         if (metric.pair_keys.size() != metric.samples.size()) metric.pair_keys.clear();
-        metric.n = metric.samples.size();
+        metric.n = requests_of(metric, *more);
         metrics.push_back(std::move(metric));
     }
     pool.metrics = std::move(metrics);
@@ -93,29 +99,65 @@ void name_pairs_by_run(MeasuredWorkload& workload) {
         for (std::string& key : metric.pair_keys) key = workload.run_id + "/" + key;
 }
 
-Error ambiguous(const std::string& side, const MeasuredWorkload& a, const MeasuredWorkload& b,
+/// The word as a shell takes it.
+std::string for_shell(const std::string& word) {
+    if (word.find_first_of(" \t\"'\\$`&|;<>()*?[]{}#!~") == std::string::npos) return word;
+    std::string out = "'";
+    for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    return out + "'";
+}
+
+/// The key by which a selection tells both apart, the handiest one; empty: none does.
+std::string telling_key(const MeasuredWorkload& a, const MeasuredWorkload& b, const std::vector<std::string>& unlike) {
+    std::vector<std::string> keys = {"engine", "model", "quantization", "context_tokens", "engine_version", "run"};
+    keys.insert(keys.end(), unlike.begin(), unlike.end());
+    const auto tells = [&](const std::string& key) {
+        const std::string from = selected(a, key);
+        const std::string to = selected(b, key);
+        // A comma ends a value.
+        return (key == "run" || is_identity_key(key)) && !from.empty() && !to.empty() && from != to &&
+               (from + to).find(',') == std::string::npos;
+    };
+    const auto found = std::find_if(keys.begin(), keys.end(), tells);
+    return found == keys.end() ? "" : *found;
+}
+
+Error ambiguous(const std::string& side, const Wanted& wanted, const MeasuredWorkload& a, const MeasuredWorkload& b,
                 const std::vector<std::string>& unlike) {
     std::string keys;
     for (const std::string& key : unlike) keys += (keys.empty() ? "" : ", ") + title_of(key);
-    // Settings have blanks and commas in them: where nothing shorter tells the runs apart, their ids do.
-    std::string key = "run";
-    for (const char* handy : {"engine_version", "context_tokens", "quantization", "model", "engine"})
-        if (std::find(unlike.begin(), unlike.end(), handy) != unlike.end() && !trait(a, handy).empty() &&
-            !trait(b, handy).empty())
-            key = handy;
-    return {ErrorCode::kFailed, fmt::format("{} has {} more than once, measured with different {}", side, a.name, keys),
-            fmt::format("Name one of them: {0}@{1}={2}\n              or: {0}@{1}={3}", side, key, selected(a, key),
-                        selected(b, key))};
+    const std::string message = fmt::format("{} has {} more than once, measured with different {}", side, a.name, keys);
+    const std::string key = telling_key(a, b, unlike);
+    if (key.empty())
+        return {ErrorCode::kFailed, message, "No key that both tell has two values: name single files instead."};
+    const std::string word = side == "standard input" ? "-" : side;
+    const auto one = [&](const MeasuredWorkload& workload) {
+        return for_shell(fmt::format("{}{}{}={}", word, wanted.empty() ? '@' : ',', key, selected(workload, key)));
+    };
+    return {ErrorCode::kFailed, message, fmt::format("Name one of them: {}\n              or: {}", one(a), one(b))};
 }
 
-Error nothing_wanted(const std::string& side, const Wanted& wanted, const std::vector<serde::MeasuredFile>& files) {
+/// A key that no benchmark has is a slip of the pen, not a selection of nothing.
+std::optional<Error> unknown_key(const std::string& side, const Wanted& wanted) {
+    for (const auto& [key, value] : wanted)
+        if (key != "name" && key != "run" && !is_identity_key(key))
+            return Error{ErrorCode::kUsage, fmt::format("{}: no benchmark is told by {}", side, key),
+                         "Keys are name, run, " + known_keys()};
+    return std::nullopt;
+}
+
+/// What a result of this program doesn't tell because it always was so.
+void add_usual(MeasuredWorkload& workload) {
+    workload.identity.try_emplace("context_depth", "0");
+    workload.identity.try_emplace("concurrency", "1");
+}
+
+Error nothing_wanted(const std::string& side, const Wanted& wanted, const std::vector<Found>& all) {
     std::string text;
     std::string there;
     for (const auto& [key, value] : wanted) {
         std::set<std::string> values;
-        for (const serde::MeasuredFile& file : files)
-            for (const MeasuredWorkload& workload : file.workloads)
-                values.insert(selected(workload, identity_key(key)));
+        for (const Found& one : all) values.insert(selected(one.workload, identity_key(key)));
         values.erase("");
         text += fmt::format("{}{}={}", text.empty() ? "" : ",", key, value);
         there += fmt::format("{}{}: {}", there.empty() ? "" : "; ", key, values.empty() ? "unknown" : listed(values));
@@ -140,8 +182,7 @@ std::optional<Wanted> read_wanted(std::string_view text) {
 
 std::string trait(const MeasuredWorkload& workload, const std::string& key) {
     const auto found = workload.identity.find(key);
-    if (found != workload.identity.end()) return found->second;
-    return key == "context_depth" ? "0" : key == "concurrency" ? "1" : "";
+    return found == workload.identity.end() ? "" : found->second;
 }
 
 std::pair<std::string, Wanted> split_selection(std::string_view word) {
@@ -154,17 +195,22 @@ std::pair<std::string, Wanted> split_selection(std::string_view word) {
 }
 
 Result<Side> make_side(const std::string& name, const Wanted& wanted, const std::vector<serde::MeasuredFile>& files) {
+    if (auto unknown = unknown_key(name, wanted)) return *unknown;
     std::vector<Found> found;
     Side side{.name = name, .benchmarks = {}, .notes = {}};
     for (const serde::MeasuredFile& file : files) {
-        for (const MeasuredWorkload& workload : file.workloads)
-            if (is_wanted(workload, wanted)) found.push_back({workload, file.tool});
+        for (MeasuredWorkload workload : file.workloads) {
+            if (file.tool == "velollm") add_usual(workload);
+            found.push_back({std::move(workload), file.tool});
+        }
         for (const std::string& note : file.notes)
             if (std::find(side.notes.begin(), side.notes.end(), note) == side.notes.end()) side.notes.push_back(note);
     }
-    if (found.empty() && !wanted.empty()) return nothing_wanted(name, wanted, files);
     if (found.empty())
         return Error{ErrorCode::kFailed, fmt::format("{} holds no benchmark", name), "Name a file with results."};
+    if (std::none_of(found.begin(), found.end(), [&](const Found& one) { return is_wanted(one.workload, wanted); }))
+        return nothing_wanted(name, wanted, found);
+    std::erase_if(found, [&](const Found& one) { return !is_wanted(one.workload, wanted); });
     std::stable_sort(found.begin(), found.end(),
                      [](const Found& a, const Found& b) { return a.workload.when < b.workload.when; });
     for (Found& one : found) {
@@ -176,7 +222,7 @@ Result<Side> make_side(const std::string& name, const Wanted& wanted, const std:
             continue;
         }
         const auto unlike = unlike_keys(same->measured, one.workload);
-        if (!unlike.empty()) return ambiguous(name, same->measured, one.workload, unlike);
+        if (!unlike.empty()) return ambiguous(name, wanted, same->measured, one.workload, unlike);
         add_run(same->measured, one.workload);
         ++same->runs;
     }

@@ -33,7 +33,9 @@ using Wanted = std::vector<std::pair<std::string, std::string>>;
 /// "FILE@KEY=VALUE[,KEY=VALUE]" taken apart; a word without such an end is a file alone.
 std::pair<std::string, Wanted> split_selection(std::string_view word);
 
-/// What the files hold, as far as it is wanted. An error says what is ambiguous, or that nothing is left.
+/// What the files hold, as far as it is wanted. An error says what is ambiguous, which key isn't known, or that nothing
+/// is left. Results of this program and of the original form that don't tell their depth and their concurrency have 0
+/// and 1.
 Result<Side> make_side(const std::string& name, const Wanted& wanted, const std::vector<serde::MeasuredFile>& files);
 
 /// A benchmark that both sides have.
@@ -52,7 +54,7 @@ struct Matches {
 /// of each side, too, whatever their names. The sides must outlive the matches.
 Matches match(const Side& baseline, const Side& other, bool any_workload);
 
-/// The value of an identity's key; empty where it isn't known. Depth is then 0 and concurrency 1.
+/// The value of an identity's key; empty where it isn't known.
 std::string trait(const serde::MeasuredWorkload& workload, const std::string& key);
 
 }  // namespace velollm::compare

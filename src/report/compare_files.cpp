@@ -37,6 +37,7 @@ void write_factors(JsonWriter& json, std::string_view key, const std::optional<s
 void write_values(JsonWriter& json, std::string_view key, const compare::Values& values) {
     json.key(key).begin_object().field("n", std::uint64_t{values.n});
     json.field("value", values.centre, kDecimals).field("is", values.centre_is);
+    if (values.drawn_from > 0) json.field("drawn_from", std::uint64_t{values.drawn_from});
     if (!values.few.empty()) {
         json.key("all").begin_array();
         for (const double value : values.few) json.value(value, kDecimals);
@@ -139,7 +140,8 @@ std::vector<std::string> csv_fields(const Candidate& candidate, const BenchmarkC
 }
 
 std::string markdown_interval(const MetricComparison& metric) {
-    return metric.judgement.interval ? interval_text(metric) + " " + level_text(metric) : "none";
+    const std::string interval = interval_text(metric);
+    return interval.empty() ? "none" : interval + " " + level_text(metric);
 }
 
 std::string markdown_row(const std::vector<std::string>& cells) {

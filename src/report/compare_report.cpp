@@ -52,7 +52,8 @@ std::string measure_line(const MetricComparison& metric, double delta) {
     std::string text = fmt::format("  {:<8} {} ", verdict_word(judgement.decision), measure_title(metric.key));
     if (judgement.decision == Decision::kSame) text += fmt::format("within {}: ", share_text(delta));
     text += change_text(metric);
-    if (judgement.interval) text += fmt::format(" {} {}", interval_text(metric), level_text(metric));
+    const std::string interval = interval_text(metric);
+    if (!interval.empty()) text += fmt::format(" {} {}", interval, level_text(metric));
     text += "  " + amount_text(metric);
     if (judgement.interval && judgement.decision != Decision::kSame) text += ", " + p_text(metric);
     const std::string unit = measure_unit(metric.key);

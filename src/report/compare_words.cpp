@@ -45,9 +45,9 @@ std::string signed_text(double value, int digits) {
     return text.find_first_of("123456789") == std::string::npos ? fmt::format("{:.{}f}", 0.0, digits) : text;
 }
 
-std::string joined(const std::vector<std::string>& words) {
+std::string joined(const std::vector<std::string>& words, const char* between = ", ") {
     std::string text;
-    for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+    for (const std::string& word : words) text += (text.empty() ? "" : between) + word;
     return text;
 }
 
@@ -61,6 +61,29 @@ std::string values_list(const compare::Values& values, const std::string& key) {
     std::string text;
     for (const double value : values.few) text += (text.empty() ? "" : " ") + value_text(key, value);
     return text;
+}
+
+std::vector<std::string> why_unclear(const MetricComparison& metric, double delta) {
+    const stats::Judgement& judgement = metric.judgement;
+    std::vector<std::string> parts;
+    if (!metric.because.empty()) parts.push_back(metric.because);
+    if (!metric.baseline.few.empty() && !metric.other.few.empty() && metric.baseline.n + metric.other.n > 2)
+        parts.push_back(fmt::format("{} against {}", values_list(metric.baseline, metric.key),
+                                    values_list(metric.other, metric.key)));
+    if (judgement.visible)
+        parts.push_back(fmt::format("this test could only see {} or more", about_text(*judgement.visible)));
+    if (judgement.pairs_for_delta)
+        parts.push_back(fmt::format("{} takes about {} {}", share_text(delta), *judgement.pairs_for_delta,
+                                    metric.paired ? "pairs" : "values on each side"));
+    return parts;
+}
+
+/// What of many values was taken; empty where all were.
+std::string drawn_text(const MetricComparison& metric) {
+    const auto all = [](const compare::Values& values) { return std::max(values.n, values.drawn_from); };
+    if (metric.baseline.drawn_from == 0 && metric.other.drawn_from == 0) return "";
+    if (metric.paired) return fmt::format("drawn at random from {} pairs", metric.baseline.drawn_from);
+    return fmt::format("drawn at random from {} and {} values", all(metric.baseline), all(metric.other));
 }
 
 /// The words of a text that another one lacks: of long settings those that differ.
@@ -131,9 +154,10 @@ std::string level_text(const MetricComparison& metric) {
 std::string amount_text(const MetricComparison& metric) {
     const std::size_t a = metric.baseline.n;
     const std::size_t b = metric.other.n;
-    if (metric.paired) return fmt::format("{} pairs", a);
+    if (metric.paired) return fmt::format("{} {}", a, a == 1 ? "pair" : "pairs");
     if (a == 0 && b == 0) return "summaries";
-    if (a == 0 || b == 0) return fmt::format("a summary and {} values", std::max(a, b));
+    if (a == 0) return fmt::format("a summary and {} {}", b, b == 1 ? "value" : "values");
+    if (b == 0) return fmt::format("{} {} and a summary", a, a == 1 ? "value" : "values");
     return fmt::format("{} and {} values", a, b);
 }
 
@@ -147,28 +171,23 @@ std::string share_text(double share) {
 }
 
 std::string remark_text(const MetricComparison& metric, double delta) {
-    const stats::Judgement& judgement = metric.judgement;
-    switch (judgement.decision) {
+    std::vector<std::string> parts;
+    switch (metric.judgement.decision) {
         case Decision::kFaster:
-        case Decision::kSlower: return "";
+        case Decision::kSlower: break;
         case Decision::kSmall:
-            return (compare::within_limit(metric, delta) ? "real, and below your " : "real, but may be under your ") +
-                   share_text(delta) + " limit";
+            parts.push_back(fmt::format(
+                "{} your {} limit", compare::within_limit(metric, delta) ? "real, and below" : "real, but may be under",
+                share_text(delta)));
+            break;
         case Decision::kSame:
-            return judgement.visible ? fmt::format("would have seen {} or more", about_text(*judgement.visible)) : "";
-        case Decision::kUnclear: break;
+            if (metric.judgement.visible)
+                parts.push_back(fmt::format("would have seen {} or more", about_text(*metric.judgement.visible)));
+            break;
+        case Decision::kUnclear: parts = why_unclear(metric, delta); break;
     }
-    std::string text = metric.because;
-    if (!metric.baseline.few.empty() && !metric.other.few.empty() && metric.baseline.n + metric.other.n > 2)
-        text += fmt::format("; {} against {}", values_list(metric.baseline, metric.key),
-                            values_list(metric.other, metric.key));
-    if (judgement.visible)
-        text += fmt::format("{}this test could only see {} or more", text.empty() ? "" : "; ",
-                            about_text(*judgement.visible));
-    if (judgement.pairs_for_delta)
-        text += fmt::format("; {} takes about {} {}", share_text(delta), *judgement.pairs_for_delta,
-                            metric.paired ? "pairs" : "values on each side");
-    return text;
+    if (const std::string drawn = drawn_text(metric); !drawn.empty()) parts.push_back(drawn);
+    return joined(parts, "; ");
 }
 
 std::string difference_text(const compare::SeenDifference& seen, std::size_t benchmarks) {
@@ -259,8 +278,8 @@ std::vector<std::string> candidate_notes(const compare::Candidate& candidate, co
             notes.push_back(fmt::format("{}: {} is not compared: {}", one.name, other.key, other.because));
         for (const MetricComparison& metric : one.metrics)
             if (metric.left_out > 0)
-                notes.push_back(fmt::format("{}: {} values of {} are 0 or less, and left out", one.name,
-                                            metric.left_out, metric.key));
+                notes.push_back(fmt::format("{}: {} values of {} are 0 or less, or out of all range: left out",
+                                            one.name, metric.left_out, metric.key));
         if (one.metrics.empty()) notes.push_back(fmt::format("{}: nothing to compare by", one.name));
     }
     return notes;

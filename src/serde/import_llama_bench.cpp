@@ -81,6 +81,7 @@ std::string joined(std::initializer_list<std::string> parts) {
 void read_identity(const Row& row, MeasuredWorkload& out) {
     const std::string type = row["model_type"];
     tell(out, "model", row["model_filename"].empty() ? type : file_name(row["model_filename"]));
+    tell(out, "model_type", type);
     tell(out, "quantization", quantization_of(type));
     tell(out, "engine", "llama.cpp");
     const std::string number = row["build_number"];
@@ -92,7 +93,9 @@ void read_identity(const Row& row, MeasuredWorkload& out) {
     tell(out, "concurrency", "1");
     tell(out, "workload", out.name);
     tell(out, "machine", joined({row["cpu_info"], row["gpu_info"]}));
-    tell(out, "hardware", joined({row["cpu_info"], row["gpu_info"], row["backends"]}));
+    tell(out, "hardware", joined({row["cpu_info"], row["gpu_info"]}));
+    // The Markdown table has this only: as a part of the hardware it would be another one than that of the other forms.
+    tell(out, "backend", row["backends"]);
     tell(out, "settings", settings_of(row));
     out.when = row["test_time"];
 }

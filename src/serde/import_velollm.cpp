@@ -35,9 +35,13 @@ std::string joined(JsonValue settings) {
 
 std::string machine_of(JsonValue hardware) {
     std::string out = hardware["cpu"]["model"].plain();
+    const auto add = [&](const std::string& name) {
+        if (!name.empty()) out += (out.empty() ? "" : ", ") + name;
+    };
     const JsonValue gpus = hardware["gpus"];
-    for (std::size_t i = 0; i < gpus.size(); ++i)
-        if (const std::string name = gpus.at(i)["name"].plain(); !name.empty()) out += (out.empty() ? "" : ", ") + name;
+    for (std::size_t i = 0; i < gpus.size(); ++i) add(gpus.at(i)["name"].plain());
+    // The original form has the first one only.
+    if (!gpus.is_array()) add(hardware["gpu"]["name"].plain());
     return out;
 }
 
@@ -129,12 +133,18 @@ void read_original(JsonValue element, MeasuredWorkload& out) {
     add("total_time_ms", false, "sum");
 }
 
+/// Of "velollm.result/1.4" the part before the point says what a reader must know.
+bool is_first_version(std::string_view schema) {
+    constexpr std::string_view kFirst = "velollm.result/1";
+    return schema == kFirst || (schema.starts_with(kFirst) && schema.substr(kFirst.size()).starts_with('.'));
+}
+
 /// What is wrong with the element; empty when nothing is.
 std::string read_element(JsonValue element, MeasuredFile& file) {
     MeasuredWorkload out;
     const JsonValue extension = element["velollm"];
     if (extension && !extension.is_object()) return "\"velollm\" is no object";
-    if (extension && !extension["schema"].plain().starts_with("velollm.result/1"))
+    if (extension && !is_first_version(extension["schema"].plain()))
         return fmt::format("\"schema\" is \"{}\", and this program reads velollm.result/1",
                            extension["schema"].plain());
     out.name = element["config"]["name"].plain();
@@ -170,6 +180,11 @@ std::optional<bool> higher_is_better(std::string_view key) {
     if (key.ends_with("_tps") || key.ends_with("_rps")) return true;
     if (key.ends_with("_ms") || key.ends_with("_s")) return false;
     return std::nullopt;
+}
+
+std::string machine_of_hardware(std::string_view text) {
+    const auto document = JsonText::parse(text);
+    return document ? cleaned(machine_of(document->root())) : "";
 }
 
 std::optional<Result<MeasuredFile>> import_velollm(std::string_view text, const std::string& source) {

@@ -56,13 +56,87 @@ std::optional<std::string> without_python_words(std::string_view text) {
     return found ? std::optional(std::move(out)) : std::nullopt;
 }
 
+/// Builds the document without some members. The library's own way to leave members out, a callback, goes through a
+/// whole array at the end of each of its elements.
+class Builder final : public nlohmann::json_sax<json> {
+public:
+    explicit Builder(const std::vector<std::string_view>& without) : without_(without) {}
+
+    json take() { return std::move(root_); }
+
+    bool null() override { return add(nullptr); }
+    bool boolean(bool value) override { return add(value); }
+    bool number_integer(number_integer_t value) override { return add(value); }
+    bool number_unsigned(number_unsigned_t value) override { return add(value); }
+    bool number_float(number_float_t value, const string_t&) override { return add(value); }
+    bool string(string_t& value) override { return add(std::move(value)); }
+    bool binary(binary_t&) override { return true; }  // JSON texts have none
+    bool start_object(std::size_t) override { return start(json::value_t::object); }
+    bool start_array(std::size_t) override { return start(json::value_t::array); }
+    bool end_object() override { return end(); }
+    bool end_array() override { return end(); }
+
+    bool key(string_t& name) override {
+        if (left_out_ > 0) return true;
+        leave_out_next_ = std::find(without_.begin(), without_.end(), name) != without_.end();
+        if (!leave_out_next_) member_ = &(*open_.back())[name];
+        return true;
+    }
+
+    bool parse_error(std::size_t, const std::string&, const nlohmann::detail::exception& error) override {
+        // The parser hands over one of these two; others would lose their kind.
+        if (const auto* broken = dynamic_cast<const json::parse_error*>(&error)) throw *broken;
+        throw dynamic_cast<const json::out_of_range&>(error);
+    }
+
+private:
+    /// Whether the value that begins here is within a member that is left out.
+    bool skips() { return left_out_ > 0 || std::exchange(leave_out_next_, false); }
+
+    json& put(json value) {
+        if (open_.empty()) return root_ = std::move(value);
+        if (open_.back()->is_object()) return *member_ = std::move(value);
+        open_.back()->push_back(std::move(value));
+        return open_.back()->back();
+    }
+
+    template <typename Value>
+    bool add(Value&& value) {
+        if (!skips()) put(std::forward<Value>(value));
+        return true;
+    }
+
+    bool start(json::value_t kind) {
+        if (skips()) {
+            ++left_out_;
+        } else {
+            open_.push_back(&put(kind));
+        }
+        return true;
+    }
+
+    bool end() {
+        if (left_out_ > 0) {
+            --left_out_;
+        } else {
+            open_.pop_back();
+        }
+        return true;
+    }
+
+    const std::vector<std::string_view>& without_;
+    json root_;
+    std::vector<json*> open_;   // the arrays and objects around the next value
+    json* member_ = nullptr;    // of the innermost object, the one whose key was read last
+    std::size_t left_out_ = 0;  // depth within a member that is left out
+    bool leave_out_next_ = false;
+};
+
 json parse_once(std::string_view text, const std::vector<std::string_view>& without) {
     if (without.empty()) return json::parse(text);
-    const json::parser_callback_t keep = [&](int, json::parse_event_t event, json& value) {
-        return event != json::parse_event_t::key ||
-               std::find(without.begin(), without.end(), value.get_ref<const std::string&>()) == without.end();
-    };
-    return json::parse(text, keep);
+    Builder builder(without);
+    json::sax_parse(text, &builder);
+    return builder.take();
 }
 
 /// Throws what the library throws.

@@ -24,6 +24,16 @@ Error unreadable(const std::string& source, std::string_view why) {
     return {ErrorCode::kUsage, fmt::format("{}: {}", source, why), kForms};
 }
 
+void clean(MeasuredFile& file) {
+    for (MeasuredWorkload& workload : file.workloads) {
+        for (std::string* text : {&workload.name, &workload.run_id, &workload.when, &workload.status})
+            *text = cleaned(*text);
+        for (auto& [key, value] : workload.identity) value = cleaned(value);
+        for (MeasuredMetric& metric : workload.metrics) metric.key = cleaned(metric.key);
+    }
+    for (std::string& note : file.notes) note = cleaned(note);
+}
+
 }  // namespace
 
 const MeasuredMetric* MeasuredWorkload::find(std::string_view key) const {
@@ -40,7 +50,8 @@ Result<MeasuredFile> read_measured(std::string_view text, const std::string& sou
     for (const Importer import : kImporters) {
         auto found = import(text, source);
         if (!found) continue;
-        if (!*found) return *found;
+        if (!*found) return Error{found->error().code, cleaned(found->error().message), found->error().hint};
+        clean(**found);
         std::vector<MeasuredWorkload>& workloads = (*found)->workloads;
         // One that failed stays: that it did is what there is to say of it.
         std::erase_if(workloads, [](const auto& one) { return one.metrics.empty() && one.status.empty(); });
@@ -65,6 +76,14 @@ char first_of(std::string_view text) {
 Error broken_file(const std::string& source, std::string_view tool, std::string_view what) {
     return {ErrorCode::kUsage, fmt::format("{}: {}", source, what),
             fmt::format("It was read as a result of {}: write it anew, or take it from a run that ended.", tool)};
+}
+
+std::string cleaned(std::string_view text) {
+    std::string out = base::one_line(text, text.size());
+    // U+0080 to U+009F are control characters, too, and UTF-8 has them behind this byte.
+    for (std::size_t i = 0; i + 1 < out.size(); ++i)
+        if (out[i] == '\xC2' && static_cast<unsigned char>(out[i + 1]) < 0xA0) out.replace(i, 2, " ");
+    return out;
 }
 
 void tell(MeasuredWorkload& workload, const char* name, std::string value) {

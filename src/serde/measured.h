@@ -36,8 +36,8 @@ struct MeasuredWorkload {
     std::string name;
     /// What it was measured on, by these names where the file tells: model, digest, quantization, engine,
     /// engine_version, context_tokens, prompt_tokens, output_tokens, context_depth, concurrency, workload, hardware,
-    /// machine, settings, spec_type, draft. `hardware` and `workload` are keys or texts that are equal for equal
-    /// things.
+    /// machine, backend, settings, spec_type, draft. `hardware` and `workload` are keys or texts that are equal for
+    /// equal things; `model_type` is the kind of model where a tool tells that beside its file, or instead.
     std::map<std::string, std::string> identity = {};
     std::vector<MeasuredMetric> metrics = {};
     std::string run_id = {};  ///< of the command that measured it; equal for what was measured in turn
@@ -54,8 +54,12 @@ struct MeasuredFile {
     std::vector<std::string> notes;  ///< what a reader must know of figures that mean something else there
 };
 
-/// Reads a result file, whichever tool wrote it: the form is told from the text. `source` names it in messages.
+/// Reads a result file, whichever tool wrote it: the form is told from the text. `source` names it in messages. Texts
+/// of the file have no control characters, which could steer a terminal.
 Result<MeasuredFile> read_measured(std::string_view text, const std::string& source);
+
+/// The processors that a hardware.json of `velollm detect` names, as `machine` of an identity; empty for another text.
+std::string machine_of_hardware(std::string_view text);
 
 /// Whether more of a metric of our own files is better; nothing for a key that says nothing of it. Equal to the metric
 /// table's, which can't be reached from here; a test compares them.

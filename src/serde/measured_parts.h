@@ -20,6 +20,9 @@ char first_of(std::string_view text);
 /// A text of a known form that is broken.
 Error broken_file(const std::string& source, std::string_view tool, std::string_view what);
 
+/// The text of a file without control characters: in a name they could steer the terminal that it is printed on.
+std::string cleaned(std::string_view text);
+
 /// Sets a name of the identity where there is something to say.
 void tell(MeasuredWorkload& workload, const char* name, std::string value);
 

@@ -5,6 +5,7 @@ import csv
 import io
 import itertools
 import json
+import shlex
 import subprocess
 import sys
 import unittest
@@ -116,7 +117,7 @@ class CompareTest(CliTest):
         a, b = (self.write(name, measured(self.base, speeds)) for name, speeds in
                 (("a.json", [100.0, 101.0, 102.0]), ("b.json", [150.0, 151.0, 152.0])))
         done = self.compare(a, b, code=11)
-        self.assertIn("an interval takes 4 on each side", done.out)
+        self.assertIn("an interval takes 6 on each side", done.out)
         self.assertRegex(done.out, r"100\.0 101\.0 102\.0 against\s+150\.0\s+151\.0\s+152\.0")
 
     def test_rounds_measured_in_turn_are_pairs(self):
@@ -133,6 +134,37 @@ class CompareTest(CliTest):
                           "both.json@engine=ollama\n", "both.json@engine=openai\n")
         self.assert_error(self.velollm("compare", f"{both}@engine=ollama", f"{both}@engine=vllm"), 1,
                           "has no benchmark with engine=vllm", "It has engine: ollama, openai")
+
+    def test_few_rounds_measured_in_turn_stay_pairs(self):
+        both = copy.deepcopy(self.known["both"])
+        for element, factor in zip(both, (1.0, 1.05)):
+            velollm = element["velollm"]
+            velollm["measured"] = {"decode_tps": {"n": 5, "samples": [value * factor for value in (100, 90, 80, 70, 60)]}}
+            velollm["samples"] = [one for one in velollm["samples"] if one["counted"]][:5]
+        path = self.write("both.json", both)
+        done = self.compare(f"{path}@engine=ollama", f"{path}@engine=openai", code=11)
+        self.assertIn("measured in turn, in pairs", done.out)
+        self.assertRegex(done.out, r"UNCLEAR +decode \+5\.0 % +5 pairs ")
+        self.assertRegex(done.out, r"\n +5 pairs; an interval takes 6; 100\.0 90\.0")
+
+    def test_of_many_values_some_are_drawn_and_that_is_said(self):
+        turns = [100.0, 120.0] * 600
+        a, b = (self.write(name, measured(self.base, speeds))
+                for name, speeds in (("a.json", turns), ("b.json", turns[1:] + turns[:1])))
+        done = self.compare(a, b, code=0)
+        self.assertRegex(done.out, r"SAME +decode .* 1000 and 1000 values")
+        self.assertIn("drawn at random from 1200 and 1200 values", done.out)
+        document = self.check_schema(self.compare(a, b, "--json", code=0).out)
+        values = document["compared"][0]["benchmarks"][0]["metrics"][0]["baseline"]
+        self.assertEqual((values["n"], values["drawn_from"]), (1000, 1200))
+
+    def test_values_that_no_machine_has_are_left_out(self):
+        a, b = (self.write(name, measured(self.base, speeds)) for name, speeds in
+                (("a.json", QUIET + [1e308, 5e-324]), ("b.json", [1e308] * 8 + QUIET)))
+        done = self.compare(a, b, code=0)
+        self.assertIn("8 and 8 values", done.out)
+        self.assertRegex(done.out, r"10 values of decode_tps are 0 or less, or out of all\s+range: left out")
+        self.check_schema(self.compare(a, b, "--json", code=0).out)
 
     def test_drift_that_both_share_is_not_seen_in_pairs(self):
         both = copy.deepcopy(self.known["both"])
@@ -201,7 +233,58 @@ class CompareTest(CliTest):
                                        self.write("b.json", measured(self.base, QUIET, "two"))), 1,
                           "no benchmark in common", "--vary workload")
 
+    def test_a_hint_that_names_runs_can_be_followed(self):
+        runs = []
+        for engine, version in itertools.product(("ollama", "llama-server"), ("1.0 beta", "2.0")):
+            runs += measured(self.base, QUIET, kind=engine, version=version)
+        path = self.write("runs.json", runs)
+        for words in (str(path), f"{path}@engine=ollama"):
+            steps = 0
+            while (done := self.velollm("compare", words, words)).code == 1 and steps < 3:
+                self.assertIn("Name one of them: ", done.err)
+                words = shlex.split(done.err.split("Name one of them: ")[1].splitlines()[0])[0]
+                steps += 1
+            self.assertEqual(done.code, 0, done)
+            file, selection = words.split("@")
+            self.assertEqual((file, sorted(selection.split(","))), (str(path), ["engine=ollama", "engine_version=1.0 beta"]))
+
+    def test_a_key_that_no_benchmark_has_is_a_mistake(self):
+        a = self.quiet(1.0, "a.json")
+        self.assert_error(self.velollm("compare", a, f"{a}@foo=bar"), 2, "no benchmark is told by foo",
+                          "Keys are name, run, workload, model, ")
+
+    def test_one_run_of_llama_bench_in_two_forms(self):
+        folder = SOURCE / "tests/traces/results/llama-bench-0.5.0"
+        done = self.compare(folder / "plain.json", folder / "plain.md", code=11)
+        self.assertRegex(done.out, r"model: SmolLM2-135M-Instruct\.Q4_1\.gguf against llama 256M\s+Q4_1")
+        self.assertIn("doesn't tell its hardware", done.out)
+
+    def test_names_cannot_steer_the_terminal(self):
+        a = self.write("a.json", measured(self.base, QUIET, "ev\x1b[31mil\x07\u009bx"))
+        for form in ("text", "json", "csv", "md"):
+            done = self.compare(a, a, "--format", form, code=0)
+            self.assertIn("ev [31mil  x", done.out)
+            self.assertNotRegex(done.out.replace("\r\n", "\n"), "[\x00-\x09\x0b-\x1f\x7f-\x9f]")
+
     # ---- where it comes from ----
+
+    def test_hardware_beside_results_is_theirs(self):
+        old = [{key: value for key, value in element.items() if key != "velollm"} for element in self.base]
+        sides = []
+        for name, gpu in (("one", "RTX 4090"), ("two", "GTX 1060"), ("three", "RTX 4090")):
+            sides.append(self.write(f"{name}/benchmark.json", old).parent)
+            self.write(f"{name}/hardware.json", {"gpu": {"name": gpu}, "cpu": {"model": "C"}, "os": "linux"})
+        unlike = "machine: C, RTX 4090 against C, GTX 1060"
+        self.assert_error(self.velollm("compare", sides[0], sides[1]), 1, unlike)
+        self.assert_error(self.velollm("compare", *(side / "benchmark.json" for side in sides[:2])), 1, unlike)
+        done = self.compare(sides[0], sides[1], "--vary", "hardware", code=11)
+        self.assertIn(unlike, done.out)
+        done = self.compare(sides[0], sides[2], code=11)
+        self.assertIn("C, RTX 4090\n", done.out)
+        self.assertNotIn("hardware.json", done.out)
+        # What a result tells itself counts.
+        own = self.write("two/benchmark.json", self.base).parent
+        self.compare(own, self.write("three/benchmark.json", self.base).parent, code=0)
 
     def test_a_folder_holds_runs_and_other_things(self):
         self.write("new/b.json", measured(self.base, [value * 1.06 for value in QUIET]))
@@ -258,14 +341,21 @@ class CompareTest(CliTest):
 
     def test_a_file_gets_the_form_of_its_name(self):
         a, b = self.quiet(1.0, "a.json"), self.quiet(0.9)
-        for name, begin in (("out.md", "| benchmark"), ("out.csv", "baseline,compared"), ("out.json", "{"), ("out", "{")):
+        for name, begin in (("out.md", "| benchmark"), ("out.Markdown", "| benchmark"), ("out.csv", "baseline,compared"),
+                            ("out.json", "{"), ("out", "{")):
             done = self.compare(a, b, "-o", self.folder / name, code=10)
             self.assertTrue((self.folder / name).read_text(encoding="utf-8").startswith(begin), name)
             self.assertIn("SLOWER", done.out)
             self.assertIn(f"Results saved to {self.folder / name}\n", done.out)
         self.assertEqual(self.compare(a, b, "-q", "-o", self.folder / "out.md", code=10).out, "")
         self.check_schema(self.compare(a, b, "-o", "-", code=10).out)
+        self.check_schema(self.compare(a, b, "--json", code=10).out)
+        self.compare(a, b, "--json", "-o", self.folder / "as.md", code=10)
+        self.check_schema((self.folder / "as.md").read_text(encoding="utf-8"))
         self.assert_error(self.velollm("compare", a, b, "-o", self.folder / "no" / "where.json"), 1)
+        # Before anything is read, and before anything is printed.
+        self.assert_error(self.velollm("compare", a, self.folder / "absent.json", "-o", self.folder / "no" / "where.json"), 1,
+                          "where.json")
         self.no_litter()
 
     def test_mistakes(self):
@@ -273,9 +363,17 @@ class CompareTest(CliTest):
         b = self.quiet(1.0)
         self.assert_error(self.velollm("compare"), 2, "two to six")
         self.assert_error(self.velollm("compare", a), 2, "two to six")
-        self.assert_error(self.velollm("compare", *[a] * 7), 2, "two to six")
+        self.assert_error(self.velollm("compare", *[a] * 7), 2, "two to six results, and here are 7")
         for delta in ("0", "-1%", "x", "100%", "nan"):
             self.assert_error(self.velollm("compare", a, b, f"--delta={delta}"), 2, f"--delta {delta} is no share")
+        self.assert_error(self.velollm("compare", a, b, "--delta", "0.9"), 2, "--delta 0.9 could be 0.9 % or 90 %",
+                          "Write 0.9% or 0.009 for the one, 90% for the other")
+        self.assert_error(self.velollm("compare", a, b, "--delta", "0.5"), 2, "0.5 % or 50 %")
+        self.assert_error(self.velollm("compare", a, b, "--delta", "2"), 2, "--delta 2 is no share", "Write 2% or 0.02")
+        for words in (("ab", "--null", "--delta", "0.9"), ("benchmark", "--until", "0.9")):
+            self.assert_error(self.velollm(*words), 2, f"{words[-2]} 0.9 could be 0.9 % or 90 %")
+        for delta, share in (("0.49", 0.49), ("0.9%", 0.009), ("0.02", 0.02), ("2 %", 0.02), ("90%", 0.9)):
+            self.assertEqual(json.loads(self.velollm("compare", a, b, "--delta", delta, "--json").out)["delta"], share)
         self.assert_error(self.velollm("compare", a, b, "--vary", "joy"), 2, "--vary joy")
         self.assert_error(self.velollm("compare", a, b, "--metric", "joy"), 1, "no values of joy on both sides")
         settings = self.write("settings.json", {"delta": "20%"})

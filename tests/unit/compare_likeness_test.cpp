@@ -84,6 +84,8 @@ TEST(CompareLikeness, AContextThatASettingAskedForIsOneOfThem) {
                          {{"context_tokens", "8192"}, {"settings", "num_thread=8"}}));
     EXPECT_FALSE(against({{"context_tokens", "4096"}, {"settings", "num_ctx=8192"}},
                          {{"context_tokens", "8192"}, {"settings", "num_ctx=8192 num_thread=4"}}));
+    // A setting that asked for another context than either has made no difference.
+    EXPECT_FALSE(against({{"context_tokens", "2048"}}, {{"context_tokens", "131072"}, {"settings", "num_ctx=512"}}));
 }
 
 TEST(CompareLikeness, CountsMayDifferALittle) {
@@ -115,6 +117,42 @@ TEST(CompareLikeness, WhatOneSideDoesNotTellIsNoDifferenceAndIsSaid) {
     const auto both = against({{"context_tokens", ""}, {"quantization", ""}}, {});
     ASSERT_TRUE(both);
     EXPECT_EQ(both->candidates[0].unknown, (std::vector<std::string>{"quantization", "context_tokens"}));
+}
+
+TEST(CompareLikeness, DepthAndConcurrencyOfOtherToolsAreNotGuessed) {
+    const auto of_tool = [](const char* tool, const Identity& changed = {}) {
+        const serde::MeasuredFile file{.tool = tool, .workloads = {workload("w", changed)}, .notes = {}};
+        return *make_side(tool, {}, {file});
+    };
+    const auto foreign = compare(of_tool("velollm"), {of_tool("vllm")}, {});
+    ASSERT_TRUE(foreign);
+    EXPECT_EQ(foreign->candidates[0].unknown, (std::vector<std::string>{"context_depth", "concurrency"}));
+    EXPECT_FALSE(foreign->identity.at("concurrency").empty());
+    EXPECT_EQ(trait(of_tool("vllm").benchmarks[0].measured, "concurrency"), "");
+    EXPECT_TRUE(compare(of_tool("vllm"), {of_tool("aiperf")}, {})->candidates[0].unknown.empty());
+    // What a tool does tell counts.
+    EXPECT_FALSE(compare(of_tool("velollm"), {of_tool("vllm", {{"concurrency", "8"}})}, {}));
+    EXPECT_TRUE(
+        compare(of_tool("velollm"), {of_tool("velollm", {{"concurrency", "1"}})}, {})->candidates[0].unknown.empty());
+}
+
+TEST(CompareLikeness, ATableThatNamesTheKindOfModelIsOfThatModel) {
+    const Identity json = {{"model", "a.gguf"}, {"model_type", "llama 1B Q4_K"}, {"backend", "CPU"}};
+    const Identity table = {{"model", "llama 1B Q4_K"},
+                            {"model_type", "llama 1B Q4_K"},
+                            {"backend", "CPU"},
+                            {"hardware", ""},
+                            {"machine", ""}};
+    const auto alike = against(json, table);
+    ASSERT_TRUE(alike) << refusal(alike);
+    EXPECT_EQ(alike->candidates[0].differences[0].difference.weight, Weight::kShown);
+    EXPECT_FALSE(against({{"model", "a.gguf"}, {"model_type", "llama 1B Q4_K"}},
+                         {{"model", "b.gguf"}, {"model_type", "llama 1B Q4_K"}}));
+    EXPECT_FALSE(against(json, {{"model", "llama 8B Q4_K"}, {"model_type", "llama 8B Q4_K"}}));
+    EXPECT_NE(
+        refusal(against(table, {{"model", "llama 1B Q4_K"}, {"backend", "CUDA"}})).find("backend: CPU against CUDA"),
+        std::string::npos);
+    EXPECT_TRUE(against({{"backend", "CPU"}}, {{"backend", "CUDA"}}, {.rule = {}, .varied = {"hardware"}}));
 }
 
 TEST(CompareLikeness, ARunThatIsWorthNothingIsRefused) {
@@ -184,7 +222,13 @@ TEST(CompareMatching, TheLastOnesAreMatchedOnlyWhereThatIsDeclared) {
     ASSERT_FALSE(refused);
     EXPECT_NE(refused.error().message.find("no benchmark in common"), std::string::npos);
     EXPECT_NE(refused.error().hint.find("a: one\nb: two"), std::string::npos);
+    EXPECT_NE(refused.error().hint.find("--vary workload"), std::string::npos);
     EXPECT_TRUE(compare(a, {b}, {.rule = {}, .varied = {"workload"}}));
+    // Who has declared it already isn't told to.
+    const auto open =
+        compare(side("a", {workload("one"), workload("three")}), {b}, {.rule = {}, .varied = {"workload"}});
+    ASSERT_FALSE(open);
+    EXPECT_EQ(open.error().hint, "a: one, three\nb: two\nWhich is meant can't be known: FILE@name=NAME takes one");
 }
 
 TEST(CompareSide, RunsThatWereMeasuredAlikeAreOne) {
@@ -224,9 +268,36 @@ TEST(CompareSide, OfUnlikeRunsOneMustBeNamed) {
     const serde::MeasuredFile server{
         .tool = "velollm", .workloads = {workload("w", {{"engine", "llama-server"}})}, .notes = {}};
     EXPECT_TRUE(make_side("a.json", {{"engine", "llamacpp"}}, {server}));
+    const auto slip = make_side("both.json@foo=bar", {{"foo", "bar"}}, {file});
+    ASSERT_FALSE(slip);
+    EXPECT_EQ(slip.error().code, ErrorCode::kUsage);
+    EXPECT_EQ(slip.error().message, "both.json@foo=bar: no benchmark is told by foo");
+    EXPECT_NE(slip.error().hint.find("Keys are name, run, workload, model, "), std::string::npos);
     const auto none = make_side("both.json", {{"engine", "vllm"}}, {file});
     ASSERT_FALSE(none);
     EXPECT_EQ(none.error().hint, "It has engine: embedded, ollama");
+}
+
+TEST(CompareSide, AHintTellsRunsApartByWhatBothTell) {
+    const auto hint = [](const std::string& name, const Wanted& wanted, const Identity& one, const Identity& two) {
+        const serde::MeasuredFile file{
+            .tool = "velollm", .workloads = {workload("w", one), workload("w", two)}, .notes = {}};
+        const auto both = make_side(name, wanted, {file});
+        return both ? "" : both.error().hint;
+    };
+    // Behind a selection it is one more key.
+    EXPECT_EQ(hint("b@engine=ollama", {{"engine", "ollama"}}, {{"engine_version", "1"}}, {{"engine_version", "2"}}),
+              "Name one of them: b@engine=ollama,engine_version=1\n"
+              "              or: b@engine=ollama,engine_version=2");
+    EXPECT_EQ(hint("b", {}, {{"prompt_tokens", "10"}}, {{"prompt_tokens", "26"}}),
+              "Name one of them: b@prompt_tokens=10\n              or: b@prompt_tokens=26");
+    EXPECT_EQ(hint("b", {}, {{"settings", "a=1 b=2"}}, {{"settings", "a=2"}}),
+              "Name one of them: 'b@settings=a=1 b=2'\n              or: b@settings=a=2");
+    EXPECT_EQ(hint("standard input", {}, {{"model", "a"}}, {{"model", "b"}}),
+              "Name one of them: -@model=a\n              or: -@model=b");
+    // No selection can name what only one of them tells, or a value with a comma.
+    EXPECT_NE(hint("b", {}, {{"engine", ""}}, {}).find("name single files instead"), std::string::npos);
+    EXPECT_NE(hint("b", {}, {{"machine", "a, b"}}, {{"machine", "a, c"}}).find("name single files"), std::string::npos);
 }
 
 TEST(CompareSide, APartIsNamedBehindTheFile) {

@@ -94,6 +94,60 @@ TEST(CompareReport, FitsATerminal) {
         for (const std::string_view line : base::split(text, '\n')) EXPECT_LE(line.size(), 100U) << line;
 }
 
+/// The text of one comparison of `a` with `b`.
+std::string text_of(const serde::MeasuredWorkload& a, const serde::MeasuredWorkload& b) {
+    const auto comparison = compare::compare(side("a", {a}), {side("b", {b})}, {});
+    EXPECT_TRUE(comparison);
+    return comparison ? comparison_text(*comparison, false) : "";
+}
+
+bool has(const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+}
+
+TEST(CompareReport, SameIsShownWithTheIntervalThatMakesItSo) {
+    // Six pairs have one at 90 %, and none at the 97.5 % that two measures at once take.
+    const std::vector<double> tens(6, 10.0);
+    const std::vector<double> near = {10.01, 9.99, 10.02, 9.98, 10.03, 9.97};
+    const auto with = [&](const std::vector<double>& times) {
+        return measured("w", {metric("decode_tps", tens, true, true), metric("ttft_ms", times, false, true),
+                              metric("e2e_ms", times, false, true)});
+    };
+    const std::string text = text_of(with(tens), with(near));
+    EXPECT_TRUE(has(text, "  SAME     TTFT within 2 %: 0.0 % [-0.2, +0.2] 9")) << text;
+    const auto comparison = compare::compare(side("a", {with(tens)}), {side("b", {with(near)})}, {});
+    EXPECT_TRUE(has(comparison_markdown(*comparison), "| TTFT | 10.0 ms | 10.0 ms | 0.0 % | ["))
+        << comparison_markdown(*comparison);
+}
+
+TEST(CompareReport, AmountsStandInTheOrderOfTheSides) {
+    serde::MeasuredMetric mean = metric("ttft_ms", {}, false, false);
+    mean.centre = 10.0;
+    const auto samples = measured("w", {metric("ttft_ms", std::vector<double>(8, 10.0), false, false)});
+    EXPECT_TRUE(has(text_of(samples, measured("w", {mean})), "8 values and a summary"));
+    EXPECT_TRUE(has(text_of(measured("w", {mean}), samples), "a summary and 8 values"));
+}
+
+TEST(CompareReport, RemarksBeginWithAWordAndSayWhatWasDrawn) {
+    const auto pairs = [](std::vector<double> values) {
+        return measured("w", {metric("decode_tps", std::move(values), true, true)});
+    };
+    const std::string five = text_of(pairs({100, 90, 80, 70, 60}), pairs({105, 94.5, 84, 73.5, 63}));
+    EXPECT_TRUE(has(five, "measured in turn, in pairs\n")) << five;
+    EXPECT_TRUE(has(five,
+                    "  UNCLEAR  decode +5.0 %  5 pairs  (80.0 -> 84.0 tok/s)\n"
+                    "           5 pairs; an interval takes 6; 100.0 90.0 80.0 70.0 60.0 against 105.0 94.5"))
+        << five;
+    const std::string many = text_of(pairs(around(100, 0.01, 3000)), pairs(around(110, 0.01, 3000)));
+    EXPECT_TRUE(has(many, "1000 pairs, p < 0.001")) << many;
+    EXPECT_TRUE(has(many, "\n           drawn at random from 3000 pairs\n")) << many;
+    const auto apart = [](std::size_t n) {
+        return measured("w", {metric("decode_tps", around(100, 0.01, n), true, false)});
+    };
+    EXPECT_TRUE(has(text_of(apart(10), apart(3000)), "; drawn at random from 10 and 3000 values\n"));
+    EXPECT_FALSE(has(text_of(apart(10), apart(12)), "drawn"));
+}
+
 TEST(CompareReport, NothingBreaksATable) {
     const Side a = side("a|b, \"c\".json", {run("w|w", 100, 10, 0.01, 8, 1, false)});
     const auto comparison = compare::compare(a, {a}, {});

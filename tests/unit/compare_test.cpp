@@ -92,30 +92,32 @@ TEST(CompareVerdict, OneDisturbedRequestHidesNothingFromRanks) {
     ASSERT_TRUE(one.judgement.visible);
     EXPECT_LT(*one.judgement.visible, 0.005);
     ASSERT_TRUE(one.judgement.pairs_for_delta);
-    EXPECT_EQ(*one.judgement.pairs_for_delta, 4U);  // fewer have no interval
+    EXPECT_EQ(*one.judgement.pairs_for_delta, 6U);  // fewer have no interval
 }
 
 TEST(CompareVerdict, SamplesTakenApartGoByRanks) {
-    const MetricComparison one = primary_of({100, 101, 102, 103}, {110, 111, 112, 113}, false);
+    const MetricComparison one = primary_of({100, 101, 102, 103, 104, 105}, {110, 111, 112, 113, 114, 115}, false);
     EXPECT_FALSE(one.paired);
     EXPECT_EQ(one.judgement.decision, Decision::kFaster);
     ASSERT_TRUE(one.judgement.interval);
+    // U <= 5 at each end: 1 + 1 + 2 + 3 + 5 + 7 = 19 of 924 orders; the 6th of the 36 ratios is the bound.
     EXPECT_NEAR(one.judgement.interval->low, 110.0 / 103.0, 1e-12);
-    EXPECT_NEAR(one.judgement.interval->high, 113.0 / 100.0, 1e-12);
-    EXPECT_NEAR(one.judgement.interval->level, 1.0 - 2.0 / 70.0, 1e-12);
-    EXPECT_NEAR(one.judgement.p, 2.0 / 70.0, 1e-12);
+    EXPECT_NEAR(one.judgement.interval->high, 115.0 / 102.0, 1e-12);
+    EXPECT_NEAR(one.judgement.interval->level, 1.0 - 2.0 * 19.0 / 924.0, 1e-12);
+    EXPECT_NEAR(one.judgement.p, 2.0 / 924.0, 1e-12);
 }
 
 TEST(CompareVerdict, TooFewHaveNoIntervalAndNoVerdict) {
     for (const auto& [a, b] : std::vector<std::pair<std::vector<double>, std::vector<double>>>{
              {{100, 101, 102}, {110, 111, 112}},
-             {{100, 100, 100}, {100, 100, 100}},  // three and three would pass for "same" by their ranks
-             {{100, 101, 102}, std::vector<double>(30, 150.0)}}) {  // and these for "faster"
+             {{100, 100, 100}, {100, 100, 100}},                 // three and three would pass for "same" by their ranks
+             {{100, 101, 102}, std::vector<double>(30, 150.0)},  // and these for "faster"
+             {{100, 101, 102, 103, 104}, {110, 111, 112, 113, 114}}}) {
         const MetricComparison one = primary_of(a, b, false);
         EXPECT_EQ(one.judgement.decision, Decision::kUnclear);
         EXPECT_FALSE(one.judgement.interval);
         EXPECT_EQ(one.baseline.few, a);
-        EXPECT_EQ(one.because, "too few values: an interval takes 4 on each side");
+        EXPECT_EQ(one.because, "too few values: an interval takes 6 on each side");
         EXPECT_FALSE(one.judgement.pairs_for_delta);
     }
     const MetricComparison one = primary_of({100}, {150}, false);
@@ -123,10 +125,17 @@ TEST(CompareVerdict, TooFewHaveNoIntervalAndNoVerdict) {
     EXPECT_NEAR(one.judgement.factor, 1.5, 1e-12);
 }
 
-TEST(CompareVerdict, FivePairsAreTakenForSamples) {
-    const MetricComparison one = primary_of({100, 100, 100, 100, 100}, {110, 110, 110, 110, 110}, true);
-    EXPECT_FALSE(one.paired);
-    EXPECT_TRUE(one.judgement.interval);  // 5 and 5 samples have one
+TEST(CompareVerdict, FivePairsStayPairsWithoutAnInterval) {
+    // As samples their drift would hide that each has gained 5 %.
+    const MetricComparison one = primary_of({100, 90, 80, 70, 60}, {105, 94.5, 84, 73.5, 63}, true);
+    EXPECT_TRUE(one.paired);
+    EXPECT_EQ(one.baseline.n, 5U);
+    EXPECT_NEAR(one.judgement.factor, 1.05, 1e-12);
+    EXPECT_FALSE(one.judgement.interval);
+    EXPECT_FALSE(one.judgement.visible);
+    EXPECT_EQ(one.judgement.decision, Decision::kUnclear);
+    EXPECT_EQ(one.because, "5 pairs; an interval takes 6");
+    EXPECT_EQ(primary_of({100}, {110}, true).because, "1 pair; an interval takes 6");
 }
 
 TEST(CompareVerdict, OneNumberAFileIsNoVerdict) {
@@ -161,9 +170,10 @@ TEST(CompareVerdict, ZerosAndNegativesAreLeftOutAndCounted) {
     EXPECT_EQ(pairs.baseline.n, 6U);
     EXPECT_EQ(pairs.left_out, 2U);
     EXPECT_NEAR(pairs.judgement.factor, 1.06, 1e-12);
-    const MetricComparison apart = primary_of({100, 0, 101, 102, 103, NAN}, {110, 111, 112, 113, INFINITY}, false);
-    EXPECT_EQ(apart.left_out, 3U);
-    EXPECT_EQ(apart.baseline.n, 4U);
+    const MetricComparison apart = primary_of({100, 0, 101, 102, 103, NAN, 104, 105, 1e308, 1.1e15},
+                                              {110, 111, 112, 113, INFINITY, 114, 115, 1e-308, 0.9e-15}, false);
+    EXPECT_EQ(apart.left_out, 7U);
+    EXPECT_EQ(apart.baseline.n, 6U);
     EXPECT_EQ(apart.judgement.decision, Decision::kFaster);
     const Side nothing = side("b", {measured("w", {metric("decode_tps", {0, 0, 0}, true, false)})});
     const auto none =
@@ -180,9 +190,30 @@ TEST(CompareVerdict, ManyValuesAreThinnedNotRefused) {
         b.push_back(106.0 + i % 7);
     }
     const MetricComparison one = primary_of(a, b, false);
-    EXPECT_EQ(one.baseline.n, 20'000U);
+    EXPECT_EQ(one.baseline.n, 1'000U);
+    EXPECT_EQ(one.baseline.drawn_from, 20'000U);
     EXPECT_EQ(one.judgement.n, 1'000U);
     EXPECT_EQ(one.judgement.decision, Decision::kFaster);
+    // Pairs stay pairs.
+    const MetricComparison pairs = primary_of(a, b, true);
+    EXPECT_EQ(pairs.judgement.n, 1'000U);
+    EXPECT_EQ(pairs.other.drawn_from, 20'000U);
+    EXPECT_NEAR(pairs.judgement.interval->low, 109.0 / 103.0, 0.001);
+    EXPECT_NEAR(pairs.judgement.interval->high, 109.0 / 103.0, 0.001);
+}
+
+TEST(CompareVerdict, WhatRepeatsIsNoDifference) {
+    std::vector<double> a;
+    for (int i = 0; i < 1'200; ++i) a.push_back(i % 2 == 0 ? 100.0 : 120.0);
+    std::vector<double> b(a.begin() + 1, a.end());
+    b.push_back(a.front());
+    // Every second value of a is 100, and of b 120.
+    EXPECT_EQ(primary_of(a, b, false).judgement.decision, Decision::kSame);
+    const MetricComparison one =
+        primary_of(std::vector<double>(1'001, 100.0), std::vector<double>(1'000, 100.0), false);
+    EXPECT_EQ(one.baseline.n, 1'000U);
+    EXPECT_EQ(one.baseline.drawn_from, 1'001U);
+    EXPECT_EQ(one.other.drawn_from, 0U);
 }
 
 TEST(ComparePairs, AreFoundByTheirKeysWhateverTheOrder) {
@@ -205,6 +236,24 @@ TEST(ComparePairs, AreFoundByTheirKeysWhateverTheOrder) {
     EXPECT_EQ(one.baseline.n, 8U);
     EXPECT_NEAR(one.judgement.interval->low, 1.05, 1e-12);
     EXPECT_NEAR(one.judgement.interval->high, 1.05, 1e-12);
+}
+
+TEST(ComparePairs, AFewBesideManyOtherSamplesAreNotAllThatCounts) {
+    const auto with_three_pairs = [](std::size_t others) {
+        serde::MeasuredMetric one = metric("decode_tps", std::vector<double>(3 + others, 100.0), true, true);
+        const bool first = others % 2 == 0;
+        for (std::size_t i = 3; i < one.pair_keys.size(); ++i) one.pair_keys[i] += first ? " of a" : " of b";
+        return one;
+    };
+    const auto compared = [&](std::size_t a, std::size_t b) {
+        const auto both = compare(side("a", {measured("w", {with_three_pairs(a)})}),
+                                  {side("b", {measured("w", {with_three_pairs(b)})})}, {});
+        return both->candidates[0].benchmarks[0].metrics.at(0);
+    };
+    EXPECT_FALSE(compared(20, 21).paired);
+    EXPECT_EQ(compared(20, 21).judgement.decision, Decision::kSame);
+    EXPECT_TRUE(compared(2, 3).paired);
+    EXPECT_EQ(compared(2, 3).because, "3 pairs; an interval takes 6");
 }
 
 TEST(ComparePairs, KeysOfOtherRunsAreNone) {
@@ -316,6 +365,39 @@ TEST(CompareMetrics, AnswersOfOtherLengthsAreComparedByTheirTokens) {
     ASSERT_EQ(one.not_compared.size(), 2U);
     EXPECT_EQ(one.not_compared[1].because, "answers differ in length by more than 1 %");
     const auto alike = compare(side("a", {answers(100)}), {side("b", {answers(99.5)})}, {});
+    ASSERT_TRUE(alike);
+    EXPECT_EQ(alike->candidates[0].benchmarks[0].metrics.size(), 2U);
+}
+
+/// A run with a summary only, whose total time is over so many requests.
+serde::MeasuredWorkload summed(double total, std::size_t requests) {
+    serde::MeasuredMetric speed = metric("tokens_per_second", {}, true, false);
+    speed.centre = total / 30.0;
+    serde::MeasuredMetric sum = metric("total_time_ms", {}, false, false);
+    sum.centre = total;
+    sum.centre_is = "sum";
+    sum.n = requests;
+    return measured("w", {speed, sum});
+}
+
+TEST(CompareMetrics, SumsOverOtherNumbersOfRequestsAreNotComparedAlsoWhenPooled) {
+    const auto pooled = [](const char* name, std::vector<std::size_t> requests) {
+        std::vector<serde::MeasuredWorkload> runs;
+        for (std::size_t i = 0; i < requests.size(); ++i)
+            runs.push_back(summed(600.0 * static_cast<double>(requests[i]) + static_cast<double>(i), requests[i]));
+        return side(name, runs);
+    };
+    const Side five = pooled("a", {5, 5, 5, 5, 5, 5});
+    for (const Side& other : {pooled("b", {3, 3, 3, 3, 3, 3}), pooled("b", {5, 5, 5, 5, 5, 3}), pooled("b", {3})}) {
+        const auto unlike = compare(five, {other}, {});
+        ASSERT_TRUE(unlike);
+        const BenchmarkComparison& one = unlike->candidates[0].benchmarks[0];
+        ASSERT_EQ(one.not_compared.size(), 1U);
+        EXPECT_EQ(one.not_compared[0].key, "total_time_ms");
+        EXPECT_EQ(one.not_compared[0].because, "it is a sum, and not known to be over as many requests");
+        EXPECT_EQ(one.metrics.size(), 1U);
+    }
+    const auto alike = compare(five, {pooled("b", {5, 5, 5, 5, 5, 5})}, {});
     ASSERT_TRUE(alike);
     EXPECT_EQ(alike->candidates[0].benchmarks[0].metrics.size(), 2U);
 }

@@ -64,7 +64,8 @@ TEST(MeasuredLlamaBench, JsonHasTheSamplesUnderTheNamesOfItsTable) {
     EXPECT_EQ(identity.at("concurrency"), "1");
     EXPECT_EQ(identity.at("workload"), "tg16 @ d64");
     EXPECT_EQ(identity.at("machine"), "AMD EPYC");
-    EXPECT_EQ(identity.at("hardware"), "AMD EPYC, CPU");
+    EXPECT_EQ(identity.at("hardware"), "AMD EPYC");
+    EXPECT_EQ(identity.at("backend"), "CPU");
     EXPECT_EQ(identity.at("settings"),
               "cpu_mask=0x0 cpu_strict=0 devices=auto embeddings=0 fit_min_ctx=0 fit_target=0 flash_attn=-1 "
               "lazy_mode=auto load_mode=auto main_gpu=0 n_batch=2048 n_cpu_moe=0 n_gpu_layers=-1 n_threads=2 "
@@ -115,7 +116,8 @@ TEST(MeasuredLlamaBench, TheMarkdownTableIsReadByItsTitles) {
                                                   {"context_depth", "64"},
                                                   {"concurrency", "1"},
                                                   {"workload", "tg16 @ d64"},
-                                                  {"hardware", "CPU"},
+                                                  {"backend", "CPU"},
+                                                  {"model_type", "llama 256M Q4_1"},
                                                   {"settings", "flash_attn=1 n_threads=2 type_k=q8_0"}}));
     // Words of the loader before it, and no build behind it.
     const std::string table = recorded_result("llama-bench-0.5.0/plain.md");

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 
 #include "metrics/table.h"
+#include "serde/json_value.h"
 #include "support/measured_files.h"
 #include "system/system.h"
 
@@ -170,6 +171,8 @@ TEST(Measured, BrokenResultsOfThisProgramSayWhere) {
         {result_with(R"("measured":{"ttft_ms":3})"), "\"ttft_ms\" is no object"},
         {R"([{"config":{"name":"a"},"tokens_per_second":1,"velollm":{"schema":"velollm.result/2.0"}}])",
          "velollm.result/2.0"},
+        {R"([{"config":{"name":"a"},"tokens_per_second":1,"velollm":{"schema":"velollm.result/10.0"}}])",
+         "\"schema\" is \"velollm.result/10.0\", and this program reads velollm.result/1"},
         {R"([{"config":{"name":"a"},"tokens_per_second":1,"velollm":3}])", "no object"},
         {R"([{"config":{"name":"a"},"tokens_per_second":1}, 3])", "benchmark 2"},
         {result_with(R"("status":"ok")").substr(0, 200), "not valid JSON"},
@@ -184,6 +187,77 @@ TEST(Measured, NumbersThatAreNoneAreAbsentAndOfEqualKeysTheLastCounts) {
     EXPECT_EQ(file.workloads[0].metrics[0].centre, 5.0);
     EXPECT_EQ(file.workloads[0].name, "a \"NaN, \\");
     EXPECT_TRUE(says(refusal_of(R"([{"config":{"name":"a"},"tokens_per_second":NaNs}])"), "not valid JSON"));
+}
+
+TEST(Measured, EveryVersionBehindThePointIsRead) {
+    for (const char* version : {"velollm.result/1", "velollm.result/1.0", "velollm.result/1.12"})
+        EXPECT_EQ(read_result(fmt::format(R"([{{"config":{{"name":"a"}},"tokens_per_second":1,
+                                                "velollm":{{"schema":"{}"}}}}])",
+                                          version))
+                      .workloads.size(),
+                  1U);
+}
+
+TEST(Measured, TextsOfAFileCannotSteerATerminal) {
+    const MeasuredFile file = read_result(
+        "[{\"config\":{\"name\":\"ev\\u001b[31mil\\u0007\\nx\",\"model\":\"m\\u009b31m\\u00e9\"},"
+        "\"tokens_per_second\":1,\"velollm\":{\"schema\":\"velollm.result/1.0\",\"status\":\"o\\u007fk\","
+        "\"measured\":{\"a\\u001b_tps\":{\"n\":1,\"median\":1},\"b\\u001b\":{}}}}]");
+    const MeasuredWorkload& one = file.workloads.at(0);
+    EXPECT_EQ(one.name, "ev [31mil  x");
+    EXPECT_EQ(one.identity.at("model"), "m 31m\xC3\xA9");
+    EXPECT_EQ(one.status, "o k");
+    EXPECT_NE(one.find("a _tps"), nullptr);
+    EXPECT_EQ(file.notes.at(0), "\"b \" isn't known here: left out");
+    const std::string refused =
+        refusal_of("[{\"config\":{\"name\":\"a\"},\"tokens_per_second\":1,\"velollm\":{\"schema\":\"\\u001b[2J\"}}]");
+    EXPECT_TRUE(says(refused, "\"schema\" is \" [2J\"")) << refused;
+}
+
+TEST(Measured, HardwareIsNamedByItsProcessors) {
+    EXPECT_EQ(machine_of_hardware(R"({"gpu":{"name":"G0"},"cpu":{"model":"C"},"gpus":[{"name":"G0"},{"name":"G1"}]})"),
+              "C, G0, G1");
+    EXPECT_EQ(machine_of_hardware(R"({"gpu":{"name":"RTX 4090"},"cpu":{"model":"C"},"memory":{}})"), "C, RTX 4090");
+    for (const char* text : {R"({"gpu":null,"cpu":{}})", "[]", "", "{"}) EXPECT_EQ(machine_of_hardware(text), "");
+}
+
+// ---- Members that are left out ----
+
+TEST(Measured, MembersAreLeftOutWhereverTheyStandAndAllElseStays) {
+    constexpr const char* kText = R"({"a":[{"x":[1,[2,{"x":3}]],"b":1},{"b":{"x":{"y":1},"c":"t"}},[]],"x":null,
+                                      "d":[true,1.5,-2,"x"],"e":{"x":1},"f":{"g":{"h":2}},"f2":18446744073709551615})";
+    const auto text = JsonText::parse(kText, {"x", "y"});
+    ASSERT_TRUE(text);
+    const JsonValue root = text->root();
+    EXPECT_EQ(root.keys(), (std::vector<std::string>{"a", "d", "e", "f", "f2"}));
+    EXPECT_EQ(root["a"].size(), 3U);
+    EXPECT_EQ(root["a"].at(0).keys(), std::vector<std::string>{"b"});
+    EXPECT_EQ(root["a"].at(1)["b"].keys(), std::vector<std::string>{"c"});
+    EXPECT_EQ(root["a"].at(1)["b"]["c"].text(), "t");
+    EXPECT_TRUE(root["a"].at(2).is_array());
+    EXPECT_EQ(root["d"].at(0).plain(), "true");
+    EXPECT_EQ(root["d"].at(1).number(), 1.5);
+    EXPECT_EQ(root["d"].at(2).integer(), -2);
+    EXPECT_EQ(root["d"].at(3).text(), "x");
+    EXPECT_EQ(root["e"].size(), 0U);
+    EXPECT_EQ(root["f"]["g"]["h"].integer(), 2);
+    EXPECT_EQ(root["f2"].plain(), "18446744073709551615");
+    // What is wrong is said with the words that a text without such members gets.
+    for (const char* broken : {"[1,", "{\"a\":1e999}", "{\"a\" 1}", "[\"\\q\"]", "", "[1] 2", "{\"x\":[1,}"}) {
+        const auto with = JsonText::parse(broken, {"x"});
+        ASSERT_FALSE(with) << broken;
+        EXPECT_EQ(with.error().message, JsonText::parse(broken).error().message);
+    }
+    EXPECT_EQ(JsonText::parse("[NaN,{\"x\":NaN}]", {"x"})->root().size(), 2U);
+}
+
+TEST(Measured, AFileOfManyRequestsIsReadInTime) {
+    constexpr int kRequests = 400'000;  // minutes, if the time grew with their square
+    std::string requests;
+    for (int i = 0; i < kRequests; ++i)
+        requests += fmt::format("{}{{\"counted\":true,\"event_ns\":[1,2]}}", i == 0 ? "" : ",");
+    EXPECT_EQ(read_result(result_with("\"samples\":[" + requests + "]")).workloads.at(0).find("tokens_per_second")->n,
+              400'000U);
 }
 
 // ---- Files of nobody ----
