@@ -15,9 +15,9 @@ namespace {
 constexpr double kCoverage = 0.95;
 
 constexpr std::array kFigures = {
-    FigureRow{
-        "decode_total_tps", "tok/s", "sum(n - k1) / sum(t_L - t_1)",
-        "The speed that the whole work was done at. Interval from 6 requests on: jackknife, from 30 on bootstrap."},
+    FigureRow{"decode_total_tps", "tok/s", "sum(n - k1) / sum(t_L - t_1)",
+              "The speed that the whole work was done at. Interval from 6 requests on: jackknife with what correlated "
+              "requests are worth, from 1000 on blocks drawn anew."},
     FigureRow{"output_tps", "tok/s", "sum(n) / (last token of all - first sending)",
               "Output of the system over the run, prompts and pauses included."},
     FigureRow{"draft_acceptance", "", "sum(accepted) / sum(drafted)",

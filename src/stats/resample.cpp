@@ -13,7 +13,10 @@ namespace velollm::stats {
 namespace {
 
 constexpr std::size_t kLeastForJackknife = 6;
+constexpr std::size_t kLeastForCorrelation = 20;  // below, what neighbours have in common is mostly noise
+constexpr double kLeastWorth = 6.0;
 constexpr std::size_t kLeastForBootstrap = 30;
+constexpr std::size_t kManyForBootstrap = 1000;
 constexpr std::uint64_t kSeed = 1;
 
 double sum(const std::vector<double>& values) {
@@ -22,12 +25,12 @@ double sum(const std::vector<double>& values) {
 
 }  // namespace
 
-std::optional<SumRatio> jackknife_ratio(const std::vector<double>& numerators,
-                                        const std::vector<double>& denominators) {
+std::optional<SumRatio> jackknife_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators,
+                                        std::optional<double> worth) {
     const std::size_t n = std::min(numerators.size(), denominators.size());
     const double above = sum(numerators);
     const double below = sum(denominators);
-    if (n < kLeastForJackknife || below <= 0.0) return std::nullopt;
+    if (n < kLeastForJackknife || below <= 0.0 || worth.value_or(kLeastWorth) < kLeastWorth) return std::nullopt;
     std::vector<double> without;
     for (std::size_t i = 0; i < n; ++i) {
         if (below - denominators[i] <= 0.0) return std::nullopt;
@@ -37,8 +40,9 @@ std::optional<SumRatio> jackknife_ratio(const std::vector<double>& numerators,
     double squares = 0.0;
     for (const double value : without) squares += (value - centre) * (value - centre);
     const auto count = static_cast<double>(n);
-    const double error = std::sqrt((count - 1.0) / count * squares);
-    const double reach = boost::math::quantile(boost::math::students_t(count - 1.0), 0.975) * error;
+    const double independent = worth.value_or(count);
+    const double error = std::sqrt((count - 1.0) / count * squares * count / independent);
+    const double reach = boost::math::quantile(boost::math::students_t(independent - 1.0), 0.975) * error;
     return SumRatio{above / below, above / below - reach, above / below + reach};
 }
 
@@ -70,11 +74,13 @@ std::optional<SumRatio> bootstrap_ratio(const std::vector<double>& numerators, c
 
 std::optional<SumRatio> sum_ratio(const std::vector<double>& numerators, const std::vector<double>& denominators) {
     const std::size_t n = std::min(numerators.size(), denominators.size());
-    if (n < kLeastForBootstrap) return jackknife_ratio(numerators, denominators);
+    if (n < kLeastForCorrelation) return jackknife_ratio(numerators, denominators);
     std::vector<double> each;
     for (std::size_t i = 0; i < n; ++i) each.push_back(denominators[i] > 0.0 ? numerators[i] / denominators[i] : 0.0);
-    const double worth = static_cast<double>(n) / effective_n(each);
-    const auto block = static_cast<std::size_t>(std::ceil(std::max(std::cbrt(static_cast<double>(n)), worth)));
+    const double worth = effective_n(each);
+    if (n < kManyForBootstrap) return jackknife_ratio(numerators, denominators, worth);
+    const double count = static_cast<double>(n);
+    const auto block = static_cast<std::size_t>(std::ceil(std::max(std::cbrt(count), 3.0 * count / worth)));
     return bootstrap_ratio(numerators, denominators, block, kSeed);
 }
 

@@ -196,6 +196,33 @@ TEST(SumRatio, BootstrapCoversTheTruth) {
     EXPECT_LE(covered, 199);
 }
 
+// M33: an interval of correlated requests that takes them for independent covers 67 % at 0.6.
+TEST(SumRatio, CorrelatedRequestsAreWorthFewer) {
+    constexpr int kTrials = 400;
+    for (const double rho : {0.0, 0.6}) {
+        int covered = 0;
+        for (std::uint64_t trial = 1; trial <= kTrials; ++trial) {
+            base::SplitMix random(trial);
+            const auto noise = [&] { return std::sqrt(12.0) * (random.uniform() - 0.5); };
+            std::vector<double> seconds;
+            double state = noise();
+            for (int i = 0; i < 100; ++i) {
+                seconds.push_back(1.0 + 0.03 * state);
+                state = rho * state + std::sqrt(1.0 - rho * rho) * noise();
+            }
+            const auto ratio = sum_ratio(std::vector<double>(seconds.size(), 50.0), seconds);
+            ASSERT_TRUE(ratio);
+            covered += ratio->lower <= 50.0 && 50.0 <= ratio->upper ? 1 : 0;
+        }
+        EXPECT_GE(covered, kTrials * 91 / 100) << rho;
+        EXPECT_LE(covered, kTrials * 98 / 100) << rho;
+    }
+    // Requests that are worth fewer than 6 have no interval.
+    std::vector<double> rising;
+    for (int i = 0; i < 30; ++i) rising.push_back(1.0 + 0.01 * i);
+    EXPECT_FALSE(sum_ratio(std::vector<double>(rising.size(), 50.0), rising));
+}
+
 TEST(SumRatio, TheSameSeedGivesTheSameInterval) {
     std::vector<double> tokens;
     std::vector<double> seconds;
