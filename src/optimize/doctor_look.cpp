@@ -6,9 +6,9 @@
 #include <map>
 #include <set>
 
+#include "backend/make_backend.h"
 #include "backend/ollama_store_model.h"
 #include "backend/started_llama_server.h"
-#include "backend/make_backend.h"
 #include "base/text.h"
 #include "hardware/engine_process.h"
 #include "hardware/files.h"

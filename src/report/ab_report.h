@@ -21,7 +21,7 @@ struct AbContext {
     std::uint64_t seed = 0;
     std::int64_t max_tokens = 0;
     std::int64_t warm_up = 0;
-    bool null_test = false;             ///< B is A
+    bool null_test = false;  ///< B is A
     /// What a variable of the user's environment set beside the words: option, value, variable.
     std::array<std::vector<std::array<std::string, 3>>, 2> from_environment;
     std::optional<HostReport> before;   ///< the machine before anything was loaded

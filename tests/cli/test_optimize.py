@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "support"))
 # pylint: disable=wrong-import-position
+from mock_server import Mock
 from velollm_cli import SCHEMA_CHECK, SOURCE, CliTest
 
 PLAN_SCHEMA = SOURCE / "schema/velollm-plan-1.schema.json"
@@ -69,12 +71,37 @@ class Optimize(CliTest):
         self.assert_error(self.optimize("--budget", "quick"), 2, "--tune")
         self.assert_error(self.optimize("--tune", "--budget", "long"), 2, "budget")
         self.assert_error(self.optimize("--tune", "-b", "llamacpp"), 2, "Which model?", "-m FILE.gguf")
-        done = self.expect(self.optimize("--tune", "-b", "llamacpp", "-m", "gone.gguf"), 4)
-        self.assertIn("S5 type of the cache: not tried, it may change answers", done.err)
-        self.assertIn("Error: Model file not found: gone.gguf", done.err)
+        self.assert_error(self.optimize("--tune", "-b", "llamacpp", "-m", "gone.gguf"), 4, "Model file not found: gone.gguf")
         # No Ollama runs, and none is installed that could be started.
         self.assert_error(self.optimize("--tune", env={"PATH": "/nowhere"}), 3, "No Ollama can be started or asked")
         self.no_litter()
+
+    def test_tuning_through_an_ollama_that_runs(self):
+        server = Mock({"rate_model": {"pp_tok_s": 20000, "tg_tok_s": 2000}}, self.folder)
+        self.addCleanup(server.stop)
+        running = self.start("optimize", "--tune", "--budget", "quick", "--url", server.url, "-m", "mock:1b",
+                             env={"PATH": "/nowhere"})
+        running.wait_for("S2 threads: as it is and")
+        running.signal(signal.SIGINT)
+        done = self.expect(running.finish(30), 130)
+        self.assertIn("The running Ollama is used: only settings of requests can be tried.", done.err)
+        self.assertIn("S5 type of the cache: not tried, it may change answers", done.err)
+        self.assertRegex(done.err, r"Equal settings differ by [0-9.]+ % from block to block")
+        self.assertIn("Nothing was changed.", done.err)
+        # Four pairs of blocks with two requests each, and as many that don't count.
+        self.assertGreaterEqual(len(server.truth()["requests"]), 32)
+
+    def test_what_is_not_there_is_said_and_not_planned_for(self):
+        (self.folder / "text.gguf").write_text("no model")
+        for words, code, part in ((("-b", "embedded", "-m", "/nowhere/x.gguf"), 4, "/nowhere/x.gguf"),
+                                  (("-b", "embedded", "-m", "text.gguf"), 1, "text.gguf"),
+                                  (("--url", "ftp://x"), 2, "ftp://x")):
+            with self.subTest(words):
+                self.assert_error(self.optimize(*words), code, part)
+        self.assert_error(self.optimize("--dry-run", "--apply"), 2, "--apply")
+        self.expect(self.optimize("--dry-run", "llama3.2:3b"), 0)
+        done = self.expect(self.velollm("doctor", "-b", "embedded", "-m", "/nowhere/x.gguf", "--quick"), 1)
+        self.assertIn("[model_missing]", done.out)
 
     def test_json_keeps_to_its_schema(self):
         for words in ((), ("--profile", "agent", "--ctx", "9000", "--allow-lossy", "--max-vram", "8G"), ("-b", "llamacpp"),

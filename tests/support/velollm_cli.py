@@ -65,9 +65,9 @@ class Running:
                 self._news.notify_all()
 
     def wait_for(self, text, seconds=60.0):
-        """Waits until the program has printed `text`."""
+        """Waits until the program has printed `text`, to either stream."""
         with self._news:
-            if not self._news.wait_for(lambda: text.encode() in self._out, seconds):
+            if not self._news.wait_for(lambda: text.encode() in self._out or text.encode() in self._err, seconds):
                 raise AssertionError(f"{text!r} never came; stdout: {self._out.decode(errors='replace')}\n"
                                      f"stderr: {self._err.decode(errors='replace')}")
 
