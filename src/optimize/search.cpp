@@ -76,6 +76,7 @@ private:
                                    .reload = plan_.reload,
                                    .requests = plan_.requests,
                                    .most_pairs = kNoisePairs,
+                                   .budget = plan_.budget / 3,
                                    .seed = next_seed()},
                                   clock_, stop_, {});
         if (!same) return same.error();
@@ -85,11 +86,18 @@ private:
         std::vector<double> ratios;
         for (const benchmark::AbPair& pair : same->measured.pairs)
             if (pair.complete()) ratios.push_back(std::log(*pair.values[1] / *pair.values[0]));
+        const Ns spent = clock_.now() - begin;
+        if (ratios.size() < 2 && 3 * spent > plan_.budget)
+            return Error{
+                ErrorCode::kNoValidResult,
+                fmt::format("The settings as they are take {:.0f} s for one block: too long for this budget",
+                            to_seconds(spent) / static_cast<double>(2 * same->measured.pairs.size())),
+                "Do what the rules say first:  velollm optimize\nor take a larger budget, or a smaller model."};
         if (ratios.size() < 2)
             return Error{ErrorCode::kNoValidResult, "The settings as they are brought no speed to compare with",
                          "See  velollm benchmark"};
         result_.noise = stats::deviation(ratios);
-        result_.block = (clock_.now() - begin) / static_cast<std::int64_t>(2 * same->measured.pairs.size());
+        result_.block = spent / static_cast<std::int64_t>(2 * same->measured.pairs.size());
         const std::size_t pairs = pairs_to_confirm();
         result_.visible = std::expm1(stats::planned_looks(pairs).back().reach * result_.noise);
         say(

@@ -176,6 +176,23 @@ TEST(Search, SettingsThatFailAsTheyAreMakeNoWinner) {
     EXPECT_NE(world.said.find("as it is it failed"), std::string::npos);
 }
 
+TEST(Search, ABudgetThatTheNoiseAloneWouldTakeIsRefused) {
+    mock::PlantSpec spec = machine();
+    spec.reload = std::chrono::seconds(90);
+    mock::Plant plant(spec, 1);
+    SearchPlan plan{.stages = {kThreads}, .cost = cost_of(Profile::kChat), .budget = std::chrono::minutes(5)};
+    const TimePoint begin = plant.clock().now();
+    const auto result = search(plan,
+                               [&](const Choice&, std::size_t) -> Result<benchmark::Block> {
+                                   plant.clock().pass(spec.reload);
+                                   return benchmark::Block{};
+                               },
+                               plant.clock(), {}, {});
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().message, "The settings as they are take 90 s for one block: too long for this budget");
+    EXPECT_LE(plant.clock().now() - begin, std::chrono::minutes(6));
+}
+
 TEST(Search, NothingIsLeftOutWithoutTimeToSee) {
     mock::PlantSpec spec = machine();
     spec.reload = std::chrono::seconds(10);
