@@ -170,7 +170,7 @@ Result<std::unique_ptr<Backend>> start_ollama(TargetSpec target, const system::S
     if (!variables) return variables.error();
     spec.speculation_env = std::move(*variables);
     const auto transport = [system, &clock] { return make_transport(system, clock); };
-    return make_started_ollama(std::move(spec), system, clock, transport, std::move(stop));
+    return make_started_ollama(std::move(spec), {system, clock, transport, std::move(stop)});
 }
 
 Result<std::unique_ptr<Backend>> start_llama_server(const TargetSpec& target, const LocalModel& model,
@@ -190,7 +190,7 @@ Result<std::unique_ptr<Backend>> start_llama_server(const TargetSpec& target, co
     if (!words) return words.error();
     spec.speculation_words = std::move(*words);
     const auto transport = [system, &clock] { return make_transport(system, clock); };
-    return make_started_llama_server(std::move(spec), system, clock, transport, std::move(stop));
+    return make_started_llama_server(std::move(spec), {system, clock, transport, std::move(stop)});
 }
 
 Result<std::unique_ptr<Backend>> make_llama_server(Target target, const system::System& system,

@@ -17,8 +17,6 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr int kDefaultContext = 4096;  // what Ollama and the embedded engine take
-constexpr Ns kStopGrace = std::chrono::seconds(5);
-constexpr Ns kHealthPause = std::chrono::milliseconds(10);
 constexpr std::size_t kLogBytes = std::size_t{256} << 10U;
 constexpr std::size_t kShownLines = 5;
 
@@ -49,131 +47,65 @@ std::string offloaded_layers(std::string_view output) {
                : std::string(output.substr(begin + kBefore.size(), end - begin - kBefore.size()));
 }
 
-class StartedLlamaServer final : public Backend {
-public:
-    StartedLlamaServer(LlamaServerSpec spec, system::System system, Clock& clock,
-                       std::function<std::unique_ptr<http::HttpTransport>()> transport, std::function<bool()> stop)
-        : spec_(std::move(spec)),
-          system_(std::move(system)),
-          clock_(clock),
-          make_transport_(std::move(transport)),
-          stop_(std::move(stop)) {}
+void describe_start(const LlamaServerSpec& spec, const std::vector<std::string>& words, const std::string& log,
+                    const system::System& system, TargetInfo& info) {
+    const system::Environment environment = child_environment(spec.target, system);
+    info.model = spec.model;
+    info.digest = spec.digest;
+    info.file = spec.model_file.string();
+    info.settings["flags"] = telling_flags(words);
+    info.speculation = speculation_of(words, environment);
+    const EngineOptions& options = spec.target.options;
+    if (options.num_batch) info.settings["num_batch"] = fmt::format("{}", *options.num_batch);
+    if (options.num_gpu) info.settings["num_gpu"] = fmt::format("{}", *options.num_gpu);
+    info.settings["num_thread"] = fmt::format("{}", options.num_thread.value_or(spec.threads));
+    if (const std::string layers = offloaded_layers(log); !layers.empty()) info.settings["offloaded_layers"] = layers;
+    // It reads these for whatever its command line leaves open.
+    for (const auto& [name, value] : environment)
+        if (name.starts_with("LLAMA_ARG_")) info.settings[name] = value;
+}
 
-    Result<TargetInfo> describe() override {
-        if (!info_) {
-            if (const auto started = start_server(); !started) return started.error();
-        }
-        return *info_;
-    }
+Error ended(const LlamaServerSpec& spec, const system::ProcessEnd& end, const std::string& output) {
+    const std::string hint = end.signal == 9 ? "The system may have run out of memory: a smaller model, or --num-ctx."
+                                             : why_llama_server_ended(output);
+    return {ErrorCode::kFailed, fmt::format("llama-server ended while loading {} ({})", spec.model, end.text()),
+            hint + "\nIt last wrote:\n" + last_lines(output)};
+}
 
-    Result<LoadedModel> load() override {
-        const bool running = server_.has_value();
-        if (!running) {
-            if (const auto started = start_server(); !started) return started.error();
-        }
-        auto loaded = inner_->load();
-        if (!loaded) return loaded;
-        loaded->was_resident = !std::exchange(fresh_, false);
-        loaded->took = took_;
-        loaded->bytes = system::resident_bytes(system_, server_->pid());
-        loaded->threads = spec_.target.options.num_thread.value_or(spec_.threads);
-        loaded->process_id = server_->pid();
-        return loaded;
-    }
-
-    Result<void> unload() override {
-        inner_.reset();
-        server_.reset();
-        return {};
-    }
-
-    void start(RequestId id, const Prompt& prompt, TokenSink& sink) override {
-        server_->output(kLogBytes);  // drops what is older: its log must not grow for as long as we measure
-        inner_->start(id, prompt, sink);
-    }
-    void cancel(RequestId id) override { inner_->cancel(id); }
-    void poll(TimePoint until) override { inner_->poll(until); }
-    PathTimes path_times(const Prompt& prompt) override { return inner_->path_times(prompt); }
-    std::optional<ReadHealth> take_read_health() override { return inner_->take_read_health(); }
-
-private:
-    Result<void> start_server() {
-        const auto port = system::free_loopback_port();
-        if (!port) return port.error();
-        const TimePoint begin = clock_.now();
-        const std::vector<std::string> words = llama_server_words(spec_, *port);
-        auto process =
-            system::Process::start({.words = words, .env = child_environment(spec_.target, system_)}, system_);
-        if (!process) return process.error();
-        Target target{.spec = spec_.target};
-        target.spec.model.clear();  // it has one, whatever its name
-        target.base = {.host = "127.0.0.1", .port = *port};
-        auto transport = make_transport_();
-        if (const auto ready = wait_until_ready(target, *process, *transport); !ready) return ready;
-        took_ = clock_.now() - begin;
-        fresh_ = true;
-
-        auto inner = make_http_backend(llama_server_dialect(spec_.target), std::move(target), std::move(transport),
-                                       clock_, stop_);
-        auto info = inner->describe();
-        if (!info) return info.error();
-        info->model = spec_.model;
-        info->digest = spec_.digest;
-        info->file = spec_.model_file.string();
-        const std::string log = process->output(kLogBytes);
-        describe_start(words, offloaded_layers(log), *info);
-        info_ = std::move(*info);
-        server_ = std::move(*process);
-        inner_ = std::move(inner);
-        return {};
-    }
-
-    void describe_start(const std::vector<std::string>& words, const std::string& layers, TargetInfo& info) const {
-        info.settings["flags"] = telling_flags(words);
-        info.speculation = speculation_of(words, child_environment(spec_.target, system_));
-        const EngineOptions& options = spec_.target.options;
-        if (options.num_batch) info.settings["num_batch"] = fmt::format("{}", *options.num_batch);
-        if (options.num_gpu) info.settings["num_gpu"] = fmt::format("{}", *options.num_gpu);
-        info.settings["num_thread"] = fmt::format("{}", options.num_thread.value_or(spec_.threads));
-        if (!layers.empty()) info.settings["offloaded_layers"] = layers;
-        // It reads these for whatever its command line leaves open.
-        for (const auto& [name, value] : child_environment(spec_.target, system_))
-            if (name.starts_with("LLAMA_ARG_")) info.settings[name] = value;
-    }
-
-    Result<void> wait_until_ready(const Target& target, system::Process& process, http::HttpTransport& transport) {
-        const http::Caller ask(transport, clock_, stop_);
-        const TimePoint deadline = clock_.now() + kLoadPatience * spec_.target.timeout;
-        while (clock_.now() < deadline) {
-            if (stop_ && stop_()) return Error{ErrorCode::kInterrupted, "Stopped while llama-server was loading", ""};
-            if (const auto end = process.ended()) return ended(*end, process.output(kLogBytes));
-            if (ask(get(target, "/health"), kShortAnswer).status == 200) return {};
-            ask.wait(kHealthPause);
-        }
-        return Error{
-            ErrorCode::kFailed,
-            fmt::format("llama-server did not get ready in {:.0f} s", to_seconds(kLoadPatience * spec_.target.timeout)),
-            "Give it longer with --timeout. It last wrote:\n" + last_lines(process.output(kLogBytes))};
-    }
-
-    Error ended(const system::ProcessEnd& end, const std::string& output) const {
-        std::string hint = end.signal == 9 ? "The system may have run out of memory: a smaller model, or --num-ctx."
-                                           : why_llama_server_ended(output);
-        return {ErrorCode::kFailed, fmt::format("llama-server ended while loading {} ({})", spec_.model, end.text()),
-                hint + "\nIt last wrote:\n" + last_lines(output)};
-    }
-
-    LlamaServerSpec spec_;
-    system::System system_;
-    Clock& clock_;
-    std::function<std::unique_ptr<http::HttpTransport>()> make_transport_;
-    std::function<bool()> stop_;
-    std::optional<system::Process> server_;
-    std::unique_ptr<Backend> inner_;  // after the server: its connections close first
-    std::optional<TargetInfo> info_;
-    Ns took_{};
-    bool fresh_ = false;  // started, and no load() has told of it yet
-};
+Result<StartedServer> start_server(const LlamaServerSpec& spec, const ServerTools& tools) {
+    const auto port = system::free_loopback_port();
+    if (!port) return port.error();
+    const TimePoint begin = tools.clock.now();
+    const std::vector<std::string> words = llama_server_words(spec, *port);
+    auto process =
+        system::Process::start({.words = words, .env = child_environment(spec.target, tools.system)}, tools.system);
+    if (!process) return process.error();
+    Target target{.spec = spec.target};
+    target.spec.model.clear();  // it has one, whatever its name
+    target.base = {.host = "127.0.0.1", .port = *port};
+    auto transport = tools.transport();
+    const Ns patience = kLoadPatience * spec.target.timeout;
+    const Waiting waiting{
+        .path = "/health",
+        .patience = patience,
+        .while_stopped = "Stopped while llama-server was loading",
+        .ended = [&](const system::ProcessEnd& end, const std::string& output) { return ended(spec, end, output); },
+        .late =
+            [&](const std::string& output) {
+                return Error{ErrorCode::kFailed,
+                             fmt::format("llama-server did not get ready in {:.0f} s", to_seconds(patience)),
+                             "Give it longer with --timeout. It last wrote:\n" + last_lines(output)};
+            }};
+    if (const auto ready = wait_until_ready(waiting, target, *process, *transport, tools, kLogBytes); !ready)
+        return ready.error();
+    const Ns took = tools.clock.now() - begin;
+    auto inner = make_http_backend(llama_server_dialect(spec.target), std::move(target), std::move(transport),
+                                   tools.clock, tools.stop);
+    auto info = inner->describe();
+    if (!info) return info.error();
+    describe_start(spec, words, process->output(kLogBytes), tools.system, *info);
+    return StartedServer{std::move(*process), std::move(inner), std::move(*info), took};
+}
 
 }  // namespace
 
@@ -286,11 +218,19 @@ Result<fs::path> find_llama_server(const std::string& asked, const system::Syste
                  "Or measure without:   velollm benchmark -b embedded -m FILE.gguf"};
 }
 
-std::unique_ptr<Backend> make_started_llama_server(LlamaServerSpec spec, system::System system, Clock& clock,
-                                                   std::function<std::unique_ptr<http::HttpTransport>()> transport,
-                                                   std::function<bool()> stop) {
-    return std::make_unique<StartedLlamaServer>(std::move(spec), std::move(system), clock, std::move(transport),
-                                                std::move(stop));
+std::unique_ptr<Backend> make_started_llama_server(LlamaServerSpec spec, ServerTools tools) {
+    const int threads = spec.target.options.num_thread.value_or(spec.threads);
+    const system::System system = tools.system;
+    return make_started_server(
+        {.start = [spec = std::move(spec), tools = std::move(tools)] { return start_server(spec, tools); },
+         .complete =
+             [threads, system](const StartedServer& server, bool first, LoadedModel& loaded) {
+                 loaded.was_resident = !first;
+                 loaded.took = server.took;
+                 loaded.bytes = system::resident_bytes(system, server.process.pid());
+                 loaded.threads = threads;
+             },
+         .kept_log_bytes = kLogBytes});
 }
 
 }  // namespace velollm::backend

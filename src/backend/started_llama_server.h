@@ -4,13 +4,12 @@
 #include <velollm/spec.h>
 
 #include <filesystem>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "http/transport.h"
+#include "backend/started_server.h"
 #include "system/system.h"
 
 namespace velollm::backend {
@@ -49,10 +48,7 @@ std::string why_llama_server_ended(std::string_view output);
 /// scripts/setup builds it.
 Result<std::filesystem::path> find_llama_server(const std::string& asked, const system::System& system);
 
-/// describe() starts the server and waits for it; unload() stops it, and the next load() starts it again. Its end comes
-/// with the backend's.
-std::unique_ptr<Backend> make_started_llama_server(LlamaServerSpec spec, system::System system, Clock& clock,
-                                                   std::function<std::unique_ptr<http::HttpTransport>()> transport,
-                                                   std::function<bool()> stop);
+/// See make_started_server().
+std::unique_ptr<Backend> make_started_llama_server(LlamaServerSpec spec, ServerTools tools);
 
 }  // namespace velollm::backend

@@ -4,13 +4,12 @@
 #include <velollm/spec.h>
 
 #include <filesystem>
-#include <functional>
 #include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 
-#include "http/transport.h"
+#include "backend/started_server.h"
 #include "system/system.h"
 
 namespace velollm::backend {
@@ -34,9 +33,7 @@ bool runs_llama_server(std::string_view version);
 /// The environment of such a server: ours, with what the target adds; its address and its models are never others'.
 system::Environment ollama_environment(const OllamaServerSpec& spec, int port, const system::System& system);
 
-/// describe() starts the server; load() has it load the model; unload() stops it, and the next load() starts it again.
-std::unique_ptr<Backend> make_started_ollama(OllamaServerSpec spec, system::System system, Clock& clock,
-                                             std::function<std::unique_ptr<http::HttpTransport>()> transport,
-                                             std::function<bool()> stop);
+/// See make_started_server().
+std::unique_ptr<Backend> make_started_ollama(OllamaServerSpec spec, ServerTools tools);
 
 }  // namespace velollm::backend
