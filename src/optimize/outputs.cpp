@@ -256,7 +256,7 @@ Result<std::string> render_llama_server(const Plan& plan) {
     const std::vector<Line> flags = lines_for(plan, "flag");
     std::string text = title(plan, "#");
     text += "# Three ways to say the same; take one. It acts on a llama-server that is started with it.\n";
-    for (const Line& line : flags) text += fmt::format("# {}\n", comment(line.why));
+    text += with_reasons(flags, "#", [](const Line&) { return std::string(); });
     text += "\n# 1. On the command line, behind your own words:\n#   llama-server";
     for (const Line& line : flags)
         if (is_plain_value(line.value)) text += fmt::format(" {} {}", line.name, line.value);

@@ -14,6 +14,7 @@
 #include "load/engine.h"
 #include "load/schedule.h"
 #include "mock/plant.h"
+#include "optimize/outputs.h"
 #include "optimize/tune.h"
 #include "optimize/tuned_file.h"
 #include "support/temp_folder.h"
@@ -162,6 +163,10 @@ TEST(Search, AKnownChoiceMakesThePlan) {
     for (const Change& change : plan.changes()) knobs.push_back(change.knob + "=" + change.value);
     EXPECT_EQ(knobs, (std::vector<std::string>{"--ubatch-size=1024", "--batch-size=1024"}));
     EXPECT_EQ(plan.findings.front().rule, "S3");
+    // Two flags, one reason, said once.
+    const std::string flags = *render(plan, Format::kLlamaServer);
+    EXPECT_EQ(flags.find("# S3: "), flags.rfind("# S3: "));
+    EXPECT_NE(flags.find("--ubatch-size 1024 --batch-size 1024"), std::string::npos);
     EXPECT_EQ(tuned_plan(facts, {}).nothing_to_change(),
               "Nothing to change: nothing that was tried is measurably better.");
 }
