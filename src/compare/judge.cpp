@@ -90,11 +90,12 @@ void draw(std::vector<double>& samples) {
     samples = std::move(drawn);
 }
 
-/// Draws what is compared, and says what that is.
+/// Draws what is compared, and says what that is; the median is that of all.
 Values values_of(std::vector<double>& samples) {
     const std::size_t all = samples.size();
+    const double centre = stats::median_of(samples);
     draw(samples);
-    Values out{.n = samples.size(), .centre = stats::median_of(samples), .centre_is = "median"};
+    Values out{.n = samples.size(), .centre = centre, .centre_is = "median"};
     if (samples.size() < all) out.drawn_from = all;
     if (samples.size() < kFewest) out.few = samples;
     return out;
