@@ -14,6 +14,7 @@
 #include "benchmark/arms.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "hardware/telemetry.h"
 #include "optimize/rules.h"
 #include "optimize/tune.h"
 #include "optimize/tuned_file.h"
@@ -29,6 +30,7 @@ using optimize::SearchResult;
 constexpr std::int64_t kWarmUp = 2;
 constexpr int kAtOnce = 8;  // clients of the profile batch
 constexpr Ns kQuiet = std::chrono::seconds(2);
+constexpr Ns kRest = std::chrono::seconds(30);
 constexpr double kBusy = 0.10;
 constexpr double kOtherWords = 0.5;  // of an answer: where less of it is alike, more than rounding is at work
 
@@ -157,6 +159,11 @@ private:
         plan.cost = optimize::cost_of(facts_.profile);
         plan.budget = budget.time;
         plan.seed = args_.seed.value_or(system::random_u64() >> 32U);
+        plan.heat_events = [&] { return hardware::read_sample(system_, {}, {}, clock_.now()).throttle_events; };
+        plan.rest = [&] {
+            for (const TimePoint end = clock_.now() + kRest; clock_.now() < end && !interrupted();)
+                system::nap(std::chrono::milliseconds(100));
+        };
         const TimePoint begin = clock_.now();
         std::optional<Choice> known;
         if (!args_.fresh) known = optimize::read_tuned(system_, key);

@@ -20,6 +20,7 @@ constexpr std::size_t kLeastBlocks = 3;  // of each setting in a race
 constexpr double kWorse = 1.05;
 constexpr std::size_t kLeastPairs = stats::kLooks[0].pairs;
 constexpr double kMostPairs = 30.0;
+constexpr std::size_t kMostRests = 2;  // for one block: a machine that is always hot must not be waited for
 
 class Search {
 public:
@@ -62,10 +63,19 @@ private:
     }
 
     Result<benchmark::Block> block(const Choice& choice, std::size_t requests) {
-        auto measured = measure_(choice, requests);
-        if (measured) ++result_.blocks;
-        return measured;
+        for (std::size_t rests = 0;; ++rests) {
+            const auto before = heat_events();
+            auto measured = measure_(choice, requests);
+            if (measured) ++result_.blocks;
+            const auto after = heat_events();
+            const bool hot = before && after && *after > *before;
+            if (!measured || !hot || rests == kMostRests || stopped()) return measured;
+            say("    the processor was slowed down for heat: this block doesn't count, and a rest is taken");
+            if (plan_.rest) plan_.rest();
+        }
     }
+
+    std::optional<std::int64_t> heat_events() const { return plan_.heat_events ? plan_.heat_events() : std::nullopt; }
 
     /// A against A: what two blocks of the same settings differ by, and what a block takes.
     Result<void> measure_noise() {
@@ -241,6 +251,9 @@ private:
             return {};
         }
         if (confirmed->measured.error) say(fmt::format("    it ended early: {}", confirmed->measured.error->message));
+        if (const auto drift = confirmed->measured.drift_per_pair)
+            say(fmt::format("    the machine drifted: A changed by {:+.1f} % from pair to pair; pairs take that out",
+                            100.0 * *drift));
         const bool cut = confirmed->measured.end == benchmark::AbEnd::kStopped;
         result_.end = confirmed->improved ? SearchEnd::kImproved
                       : cut               ? SearchEnd::kStopped

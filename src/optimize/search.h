@@ -36,6 +36,10 @@ struct SearchPlan {
     bool reload = true;        ///< a block begins with a load
     Ns budget = std::chrono::minutes(20);
     std::uint64_t seed = 0;
+    /// How often the processor was slowed down for heat since the machine started, and what lets it cool down. A block
+    /// in which that happened says nothing of its settings: it is measured again. Absent: not known.
+    std::function<std::optional<std::int64_t>()> heat_events = {};
+    std::function<void()> rest = {};
 };
 
 /// Measures a block of so many requests with these settings.
