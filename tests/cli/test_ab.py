@@ -127,9 +127,10 @@ class Ab(CliTest):
         self.assertRegex(done.out, r"(?m)^FASTER +decode .* 8 pairs, p = ")
 
     def test_pairs_before_an_end_of_the_server_are_kept(self):
-        gone = Mock({"rate_model": {"pp_tok_s": 20000, "tg_tok_s": 202}}, self.folder)
+        # Equal, and no limit that they could be within: nothing is decided before the server goes.
+        gone = Mock({"rate_model": {"pp_tok_s": 20000, "tg_tok_s": 200}}, self.folder)
         running = self.start("ab", "-b", "openai", "--a", f"url={self.server(200).url}/v1", "--b", f"url={gone.url}/v1",
-                             "--max-tokens", "12", "--quiet-check", "0", "--watch", "--delta", "0.1%", "-o", self.folder / "w.json")
+                             "--max-tokens", "12", "--quiet-check", "0", "--watch", "--delta", "0.001%", "-o", self.folder / "w.json")
         running.wait_for("  3  ")
         gone.stop()
         done = running.finish(30)
@@ -140,8 +141,8 @@ class Ab(CliTest):
         self.assertGreaterEqual(document["primary"]["pairs"], 3)
 
     def test_stopped_by_the_user(self):
-        running = self.start("ab", "-b", "openai", "--a", f"url={self.server(200).url}/v1", "--b", f"url={self.server(202).url}/v1",
-                             "--max-tokens", "12", "--quiet-check", "0", "--watch", "--delta", "0.1%", "-o", self.folder / "w.json")
+        running = self.start("ab", "-b", "openai", "--a", f"url={self.server(200).url}/v1", "--b", f"url={self.server(200).url}/v1",
+                             "--max-tokens", "12", "--quiet-check", "0", "--watch", "--delta", "0.001%", "-o", self.folder / "w.json")
         running.wait_for("  3  ")
         running.signal(signal.SIGINT)
         done = running.finish(30)
