@@ -143,7 +143,7 @@ class Conformance(conformance.Conformance):
         for old in (False, True):
             element, _ = self.measure({"steps": steps, "quirks": {"old_rate": old}}, "llamacpp", tokens=16)
             self.within("C15", f"speed by the server's clock, old_rate {old}", 62.5,
-                        element["velollm"]["measured"]["server_decode_tps"]["median"], 0.6, "tok/s")
+                        element["velollm"]["measured"]["server_decode_tps"]["median"], 1.5, "tok/s")
 
     def test_c16_a_cached_prompt_is_no_sample(self):
         element, _ = self.measure({"steps": PLAIN, "prompt": {"cached": 6, "cached_from": 2}}, "llamacpp")
