@@ -87,6 +87,7 @@ public:
         }
         loaded.took = clock_.now() - begin;
         loaded.bytes = static_cast<std::int64_t>(llama_model_size(model_.get())) + context_bytes();
+        if (drafter_) *loaded.bytes += drafter_->weight_bytes();
         if (!llama_supports_gpu_offload()) loaded.gpu_share = 0.0;
         loaded.context_tokens = llama_n_ctx(context_.get());
         loaded.threads = threads();

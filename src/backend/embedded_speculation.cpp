@@ -55,6 +55,8 @@ public:
         return drafted;
     }
 
+    std::int64_t weight_bytes() const override { return static_cast<std::int64_t>(llama_model_size(model_.get())); }
+
 private:
     /// Leaves the logits behind the last token of the text.
     Result<void> read(const std::vector<TokenId>& text) {

@@ -35,6 +35,7 @@ struct Drafter {
     virtual Result<void> begin(const std::vector<TokenId>& text) = 0;
     /// At most `most` tokens that may follow, or none.
     virtual Result<std::vector<TokenId>> draft(const std::vector<TokenId>& text, std::size_t most) = 0;
+    virtual std::int64_t weight_bytes() const { return 0; }  ///< of a model of its own
 };
 
 /// Drafts from the text itself.

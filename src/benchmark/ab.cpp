@@ -263,6 +263,13 @@ std::optional<double> block_value(const Block& block, std::string_view metric) {
     return stats::median_of(std::move(values));
 }
 
+std::optional<std::int64_t> most_model_bytes(const std::vector<AbPair>& pairs, std::size_t side) {
+    std::optional<std::int64_t> most;
+    for (const AbPair& pair : pairs)
+        if (const auto bytes = pair.sides[side].model_bytes; bytes && *bytes > most.value_or(0)) most = bytes;
+    return most;
+}
+
 std::vector<double> log_ratios(const std::vector<AbPair>& pairs, std::string_view metric) {
     std::vector<double> out;
     for (const AbPair& pair : pairs) {

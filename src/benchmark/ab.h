@@ -20,9 +20,10 @@ namespace velollm::benchmark {
 
 /// What one side of a pair measured in its turn: a load where its setting needs one, and the requests behind it.
 struct Block {
-    std::vector<RequestRecord> requests;  ///< without the warm-up
-    Ns wall{};                            ///< of all of them together
-    Ns load{};                            ///< what bringing the setting into force took, warm-up included
+    std::vector<RequestRecord> requests;           ///< without the warm-up
+    Ns wall{};                                     ///< of all of them together
+    Ns load{};                                     ///< what bringing the setting into force took, warm-up included
+    std::optional<std::int64_t> model_bytes = {};  ///< what the model took, as LoadedModel::bytes
 };
 
 /// Measures a block of so many requests of a side: 0 is A, 1 is B.
@@ -89,6 +90,9 @@ Result<AbResult> run_ab(const AbPlan& plan, const MeasureBlock& measure, Clock& 
 
 /// The median of a metric over the requests of a block that ended well; nothing when none has it.
 std::optional<double> block_value(const Block& block, std::string_view metric);
+
+/// The most memory that a side's model took in any pair; nothing where the engine doesn't tell.
+std::optional<std::int64_t> most_model_bytes(const std::vector<AbPair>& pairs, std::size_t side);
 
 /// ln(B / A) of the pairs that have both.
 std::vector<double> log_ratios(const std::vector<AbPair>& pairs, std::string_view metric);

@@ -162,6 +162,7 @@ Result<Block> Arms::measure(std::size_t arm, std::size_t requests) {
     Block block;
     block.load = *took;
     block.wall = run->wall;
+    block.model_bytes = session.prepared().loaded.bytes;
     const BenchmarkResult judged = session.conclude(config_, text, "", std::move(*run));
     for (const Finding& finding : judged.summary.findings)
         if (finding.level == Level::kInvalid || finding.code == "early_eos" || finding.code == "reloaded")

@@ -127,8 +127,9 @@ struct OptimizeArgs {
     bool json = false;
     bool check = false;  ///< only compare what is set with what is in force
     bool tune = false;   ///< search by measuring
-    std::string budget = "normal";
+    std::string budget = "normal";  ///< as read_tune_budget() takes it
     std::string prompt;  ///< to measure with; empty: our own
+    std::string draft;   ///< a model to try as a draft; empty: none
     bool fresh = false;  ///< search though it was searched before
     bool accept_tradeoffs = false;
     std::optional<std::uint64_t> seed;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "backend/make_backend.h"
 #include "base/text.h"
 #include "cli/cmd_apply.h"
 #include "cli/cmd_tune.h"
@@ -174,6 +175,8 @@ int cmd_optimize(const OptimizeArgs& args, const system::System& system) {
         if (!size) return fail(console, size.error());
         limits.max_gpu_bytes = *size;
     }
+    const auto budget = read_tune_budget(args.budget);
+    if (!budget) return fail(console, budget.error());
     const std::vector<Format> formats = wanted_formats(args);
     const bool to_file = !args.out.output.empty() && args.out.output != "-";
     if (to_file && formats.size() == 1)
@@ -188,12 +191,16 @@ int cmd_optimize(const OptimizeArgs& args, const system::System& system) {
     if (!target.url.empty())
         if (const auto url = wire::parse_url(target.url, 0); !url) return fail(console, url.error());
     system::SteadyClock clock;
-    const optimize::Facts facts =
-        optimize::gather(target, *optimize::parse_profile(args.profile), limits, system, clock);
+    optimize::Facts facts = optimize::gather(target, *optimize::parse_profile(args.profile), limits, system, clock);
     if (args.check) return check(args, console, facts, stored);
     if (!args.model.empty())
         if (const auto there = optimize::check_model_name(facts, system); !there) return fail(console, there.error());
-    Result<optimize::Plan> made = args.tune ? tune(args, console, facts, system) : optimize::make_plan(facts);
+    if (!args.draft.empty()) {
+        const auto draft = backend::find_model_file(args.draft, system);
+        if (!draft) return fail(console, draft.error());
+        facts.draft_model = std::filesystem::absolute(*draft).string();
+    }
+    Result<optimize::Plan> made = args.tune ? tune(args, *budget, facts, system) : optimize::make_plan(facts);
     if (!made) return fail(console, made.error());
     const optimize::Plan& plan = *made;
     if (args.apply) return apply_plan(args, console, plan, facts, system);

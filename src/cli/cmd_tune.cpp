@@ -12,8 +12,10 @@
 #include "backend/set_option.h"
 #include "backend/started_ollama.h"
 #include "benchmark/arms.h"
+#include "cli/ab_args.h"
 #include "cli/interrupt.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "hardware/telemetry.h"
 #include "optimize/rules.h"
 #include "optimize/tune.h"
@@ -36,13 +38,17 @@ constexpr double kOtherWords = 0.5;  // of an answer: where less of it is alike,
 
 class Tuner {
 public:
-    Tuner(const OptimizeArgs& args, const Facts& facts, const system::System& system)
-        : args_(args), facts_(facts), system_(system) {}
+    Tuner(const OptimizeArgs& args, const optimize::TuneBudget& budget, const Facts& facts,
+          const system::System& system)
+        : args_(args),
+          budget_(budget),
+          facts_(facts),
+          system_(system),
+          progress_(stderr_is_terminal() && !args.out.quiet) {}
 
     Result<optimize::Plan> run() {
         if (const auto found = choose_target(); !found) return found.error();
-        const auto budget = *optimize::parse_budget(args_.budget);
-        const optimize::StagePlan stages = optimize::tune_stages(facts_, budget, environment_);
+        const optimize::StagePlan stages = optimize::tune_stages(facts_, budget_, environment_);
         const std::string prompt = args_.prompt.empty() ? kPrompt : args_.prompt;
         for (const auto& [name, why] : stages.skipped) say(fmt::format("{}: not tried, {}", name, why));
         if (stages.stages.empty()) {
@@ -54,14 +60,14 @@ public:
                                .prompt = prompt,
                                .max_tokens = 48,
                                .iterations = 1,
-                               .context_depth = optimize::test_depth(facts_, budget)};
+                               .context_depth = optimize::test_depth(facts_, budget_)};
         arms_.emplace(std::vector<TargetSpec>{base_}, config, kWarmUp, system_, facts_.hardware, clock_, interrupted);
         if (facts_.profile == optimize::Profile::kBatch) arms_->send_at_once(kAtOnce);
         arms_->load_each_time();
         if (const auto ready = arms_->connect(); !ready) return ready.error();
         preflight();
         const std::string key = optimize::tuned_key(facts_, prompt);
-        auto result = search(stages, budget, key);
+        auto result = search(stages, key);
         if (result) guard_answers(*result);
         arms_->leave();
         if (!result) return result.error();
@@ -73,7 +79,8 @@ private:
     static constexpr const char* kPrompt =
         "Explain how a bicycle stays upright, and then write the same again for a child of six.";
 
-    void say(const std::string& text) const {
+    void say(const std::string& text) {
+        progress_.clear();
         if (!args_.out.quiet) std::fprintf(stderr, "%s\n", text.c_str());
     }
 
@@ -152,12 +159,11 @@ private:
         return arm;
     }
 
-    Result<SearchResult> search(const optimize::StagePlan& stages, const optimize::TuneBudget& budget,
-                                const std::string& key) {
+    Result<SearchResult> search(const optimize::StagePlan& stages, const std::string& key) {
         optimize::SearchPlan plan;
         plan.stages = stages.stages;
         plan.cost = optimize::cost_of(facts_.profile);
-        plan.budget = budget.time;
+        plan.budget = budget_.time;
         plan.seed = args_.seed.value_or(system::random_u64() >> 32U);
         plan.heat_events = [&] { return hardware::read_sample(system_, {}, {}, clock_.now()).throttle_events; };
         plan.rest = [&] {
@@ -174,7 +180,7 @@ private:
             plan.start = *known;
         }
         say(fmt::format("At most some {:.0f} min; Ctrl-C keeps what has won so far and changes nothing. Seed {}.",
-                        to_seconds(budget.time) / 60.0, plan.seed));
+                        to_seconds(budget_.time) / 60.0, plan.seed));
         return optimize::search(
             plan,
             [&](const Choice& choice, std::size_t requests) -> Result<benchmark::Block> {
@@ -183,8 +189,12 @@ private:
                 return arms_->measure(*arm, requests);
             },
             clock_, interrupted,
-            [&](const std::string& line) {
-                say(fmt::format("{:>5.0f} s  {}", to_seconds(clock_.now() - begin), line));
+            [&](const optimize::Notice& told) {
+                const std::string line = fmt::format("{:>5.0f} s  {}", to_seconds(clock_.now() - begin), told.text);
+                if (told.passing)
+                    progress_.show(line);
+                else
+                    say(line);
             });
     }
 
@@ -256,9 +266,11 @@ private:
     }
 
     const OptimizeArgs& args_;
+    optimize::TuneBudget budget_;
     const Facts& facts_;
     const system::System& system_;
     system::SteadyClock clock_;
+    Progress progress_;
     TargetSpec base_;
     bool environment_ = false;
     std::optional<benchmark::Arms> arms_;
@@ -267,9 +279,16 @@ private:
 
 }  // namespace
 
-Result<optimize::Plan> tune(const OptimizeArgs& args, const report::Console&, const optimize::Facts& facts,
+Result<optimize::TuneBudget> read_tune_budget(const std::string& text) {
+    if (const auto named = optimize::parse_budget(text)) return *named;
+    const auto time = read_time("--budget", text);
+    if (time) return optimize::TuneBudget{*time};
+    return Error{ErrorCode::kUsage, time.error().message, "It is quick, normal, thorough, or a time such as 90s or 8m"};
+}
+
+Result<optimize::Plan> tune(const OptimizeArgs& args, const optimize::TuneBudget& budget, const optimize::Facts& facts,
                             const system::System& system) {
-    auto plan = Tuner(args, facts, system).run();
+    auto plan = Tuner(args, budget, facts, system).run();
     if (plan && interrupted()) return Error{ErrorCode::kInterrupted, "Stopped", "Nothing was changed."};
     return plan;
 }

@@ -11,13 +11,19 @@ void add_tuning(CLI::App& command, OptimizeArgs& args) {
     CLI::Option* tune =
         command.add_flag("--tune", args.tune, "Search by measuring, and confirm in pairs what it finds")
             ->group("Tuning");
-    command.add_option("--budget", args.budget, "How long: quick (5 min), normal (20, default), thorough (60)")
-        ->check(CLI::IsMember({"quick", "normal", "thorough"}).description(""))
-        ->type_name("NAME")
+    command
+        .add_option("--budget", args.budget, "How long: quick (5 min), normal (20, default), thorough (60), or e.g. 8m")
+        ->type_name("NAME|TIME")
         ->needs(tune)
         ->group("Tuning");
     command.add_option("--prompt", args.prompt, "What to measure with: speculation hangs on the kind of text")
         ->type_name("TEXT")
+        ->needs(tune)
+        ->group("Tuning");
+    command
+        .add_option("--draft", args.draft,
+                    "Also try this smaller model as a draft: a GGUF file, or a name in the local Ollama store")
+        ->type_name("MODEL")
         ->needs(tune)
         ->group("Tuning");
     command.add_flag("--fresh", args.fresh, "Search again what was searched before on this machine")

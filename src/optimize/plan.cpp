@@ -98,7 +98,7 @@ std::vector<Change> Plan::changes() const {
 
 std::string Plan::nothing_to_change() const {
     if (measured) return "Nothing to change: nothing that was tried is measurably better.";
-    if (model_bytes == 0 && !unseen.empty()) return "Nothing to propose: too little could be seen to judge by.";
+    if (!judged()) return "Nothing to propose: too little could be seen to judge by.";
     return "Nothing to change: your configuration is already as good as rules can make it.";
 }
 

@@ -84,6 +84,7 @@ struct Facts {
     std::string model;
     Profile profile = Profile::kChat;
     Limits limits;
+    std::string draft_model = {};  ///< file of a model that may draft for it; empty: none was named
     Hardware hardware;
     /// What the server's processes may use; where no server was seen, what this process may.
     UsableThreads threads;
@@ -150,6 +151,8 @@ struct Plan {
     std::string processor;
     bool measured = false;  ///< made by a search, not by the rules
 
+    /// Enough was seen to say that nothing needs a change.
+    bool judged() const { return measured || model_bytes > 0 || unseen.empty(); }
     /// Why there is nothing to change, in words for a person.
     std::string nothing_to_change() const;
     /// All changes that may be written, in order.

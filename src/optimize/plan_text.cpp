@@ -64,8 +64,7 @@ std::string plan_text(const Plan& plan, bool unicode) {
     std::string text = heading(plan);
     for (const Finding& finding : plan.findings) text += finding_text(finding);
     if (plan.changes().empty()) {
-        const bool judged = plan.measured || plan.model_bytes > 0 || plan.unseen.empty();
-        text += fmt::format("\n{}{}\n", unicode && judged ? "✓ " : "", plan.nothing_to_change());
+        text += fmt::format("\n{}{}\n", unicode && plan.judged() ? "✓ " : "", plan.nothing_to_change());
     } else {
         text += fmt::format("\nPlan {}. Nothing was changed. Write it: add  {}\n", plan.id,
                             plan.engine == "llama-server" ? "--format llama-server" : "-o velollm.sh");

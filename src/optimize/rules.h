@@ -52,6 +52,9 @@ std::int64_t needed_bytes(const Facts& facts, const model::MemoryQuestion& quest
 /// The largest value of num_ctx, a multiple of 1024, that fits with the rest as asked; 0: none does.
 std::int64_t most_context(const Facts& facts, const model::MemoryQuestion& question, const Place& place);
 
+/// Layers that guess several tokens ahead, which a draft-mtp reads.
+bool has_prediction_layers(const model::ModelShape& shape);
+
 /// Threads that the engine computes with: chosen by somebody, else what it takes by itself; and how many can run at
 /// once.
 int threads_in_force(const Facts& facts);

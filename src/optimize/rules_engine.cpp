@@ -187,14 +187,14 @@ void rule_dead_names(Draft& draft) {
                 "{}={} is set in this shell: no Ollama reads it; VeloLLM sends it with its own requests", name, value));
 }
 
+bool has_prediction_layers(const model::ModelShape& shape) {
+    return std::any_of(shape.tensors.begin(), shape.tensors.end(),
+                       [](const gguf::Tensor& tensor) { return tensor.name.find(".nextn.") != std::string::npos; });
+}
+
 void rule_speculation(Draft& draft) {
     const Facts& facts = draft.facts;
-    if (!facts.shape) return;
-    const auto& tensors = facts.shape->tensors;
-    const bool predicts_more = std::any_of(tensors.begin(), tensors.end(), [](const gguf::Tensor& tensor) {
-        return tensor.name.find(".nextn.") != std::string::npos;
-    });
-    if (!predicts_more) return;
+    if (!facts.shape || !has_prediction_layers(*facts.shape)) return;
     Finding finding;
     finding.rule = "R12";
     finding.title = "The model brings layers that guess several tokens ahead";

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/split_mix.h"
+#include "optimize/rules.h"
 #include "stats/looks.h"
 #include "stats/power.h"
 
@@ -18,7 +19,7 @@ constexpr double kRaceShare = 0.45;      // of the time; the rest is for leaving
 constexpr double kSearchShare = 0.65;    // of it, noise included, must do for all stages
 constexpr std::size_t kLeastBlocks = 3;  // of each setting in a race
 constexpr double kWorse = 1.05;
-constexpr std::size_t kLeastPairs = stats::kLooks[0].pairs;
+using stats::kLeastPairs;
 constexpr double kMostPairs = 30.0;
 constexpr std::size_t kMostRests = 2;  // for one block: a machine that is always hot must not be waited for
 
@@ -32,8 +33,10 @@ public:
         begin_ = clock_.now();
         result_.best = plan_.start;
         if (const auto known = measure_noise(); !known) return known.error();
+        for (const Stage& stage : plan_.stages) later_ += runs_of_stage(stage.values.size() + 1);
         for (const Stage& stage : plan_.stages) {
             if (stopped()) return give_up();
+            later_ -= runs_of_stage(stage.values.size() + 1);
             if (has_time_for(stage))
                 run_stage(stage);
             else
@@ -53,8 +56,20 @@ public:
 private:
     bool stopped() const { return stop_ && stop_(); }
     void say(const std::string& text) const {
-        if (progress_) progress_(text);
+        if (progress_) progress_({text});
     }
+
+    /// How far it is, with the time that is left: what `blocks` take, which are those still to come in this step, in
+    /// later stages and in the confirmation, should none of them end early.
+    void show(const std::string& text, std::size_t blocks) const {
+        if (!progress_) return;
+        const double seconds = static_cast<double>(blocks) * to_seconds(result_.block);
+        const std::string time =
+            seconds < 180.0 ? fmt::format("{:.0f} s", seconds) : fmt::format("{:.0f} min", seconds / 60.0);
+        progress_({result_.block == Ns{0} ? text : fmt::format("{}; some {} left", text, time), true});
+    }
+
+    std::size_t blocks_to_confirm() const { return 2 * pairs_to_confirm(); }
     std::uint64_t next_seed() { return base::split_mix(seed_ += base::kSplitMixStep); }
 
     SearchResult give_up() {
@@ -88,7 +103,10 @@ private:
                                    .most_pairs = kNoisePairs,
                                    .budget = plan_.budget / 3,
                                    .seed = next_seed()},
-                                  clock_, stop_, {});
+                                  clock_, stop_,
+                                  [&](const benchmark::AbResult& now) {
+                                      show(fmt::format("Noise: pair {} of {}", now.pairs.size(), kNoisePairs), 0);
+                                  });
         if (!same) return same.error();
         if (same->measured.end == benchmark::AbEnd::kStopped)
             return Error{ErrorCode::kInterrupted, "Stopped", "Nothing was changed."};
@@ -151,19 +169,42 @@ private:
         const RaceRules rules{.most_runs = runs_of_stage(done.values.size()), .seed = next_seed()};
         say(fmt::format("{} {}: as it is and {} other value{}, at most {} blocks", stage.id, stage.setting,
                         stage.values.size(), stage.values.size() == 1 ? "" : "s", rules.most_runs));
+        std::size_t runs = 0;
+        std::string standing;
         done.race = race(
             done.values.size(),
             [&](std::size_t runner) -> Result<double> {
                 if (stopped()) return Error{ErrorCode::kInterrupted, "Stopped", ""};
+                show(fmt::format("{} {}: block {} of at most {}{}", stage.id, stage.setting, runs + 1, rules.most_runs,
+                                 standing),
+                     rules.most_runs - std::min(runs, rules.most_runs) + later_ + blocks_to_confirm());
+                ++runs;
                 const auto measured = block(with(runner), plan_.requests);
                 if (!measured) return measured.error();
                 const auto cost = plan_.cost(*measured);
                 if (!cost) return Error{ErrorCode::kFailed, "it brought no value", ""};
                 return *cost;
             },
-            rules);
+            rules, [&](const RaceResult& now) { standing = standing_of(done.values, now); });
         take_winner(done);
         result_.stages.push_back(std::move(done));
+    }
+
+    /// Who is ahead so far, and by how much of the second that is still in.
+    static std::string standing_of(const std::vector<std::string>& values, const RaceResult& now) {
+        std::size_t first = values.size();
+        double second = 0.0;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const Runner& one = now.runners[i];
+            if (!one.failed.empty() || one.logs.empty()) continue;
+            if (one.behind <= 0.0)
+                first = i;
+            else if (second == 0.0 || one.behind < second)
+                second = one.behind;
+        }
+        if (first == values.size()) return "";
+        return fmt::format(", {} ahead by {:.1f} %", values[first].empty() ? "as it is" : values[first],
+                           100.0 * std::expm1(second));
     }
 
     /// A change must earn its place: without half of delta ahead, what was stays.
@@ -222,10 +263,14 @@ private:
             Choice without = result_.best;
             without.erase(setting);
             say(fmt::format("Without {}={}: is it missed?", setting, value));
+            const auto on_pair = [&](const benchmark::AbResult& now) {
+                show(fmt::format("    pair {} of {}", now.pairs.size(), kAblationPairs),
+                     2 * (kAblationPairs - std::min(now.pairs.size(), kAblationPairs)) + blocks_to_confirm());
+            };
             const auto missed =
                 confirm([&](std::size_t side,
                             std::size_t requests) { return block(side == 0 ? without : result_.best, requests); },
-                        one, clock_, stop_, {});
+                        one, clock_, stop_, on_pair);
             // Nothing is taken out for want of pairs, or because it doesn't run without.
             if (!missed || missed->measured.error || missed->measured.judgement.n < kLeastPairs) continue;
             if (missed->measured.judgement.factor * (1.0 + plan_.delta) <= 1.0) continue;
@@ -244,6 +289,8 @@ private:
                     [&](const benchmark::AbResult& now) {
                         say(fmt::format("    pair {}: {:+.1f} %", now.pairs.size(),
                                         100.0 * (1.0 / now.judgement.factor - 1.0)));
+                        show(fmt::format("    pair {}", now.pairs.size() + 1),
+                             blocks_to_confirm() - std::min(blocks_to_confirm(), 2 * now.pairs.size()));
                     });
         if (!confirmed) {
             if (confirmed.error().code != ErrorCode::kInterrupted) return confirmed.error();
@@ -273,6 +320,13 @@ private:
             result_.end = SearchEnd::kTradeoff;
             result_.worse = fmt::format("{} is worse by {:.0f} %", other.key, 100.0 * (loss - 1.0));
         }
+        const auto before = benchmark::most_model_bytes(confirmed.measured.pairs, 0);
+        const auto after = benchmark::most_model_bytes(confirmed.measured.pairs, 1);
+        if (!before || !after || static_cast<double>(*after) <= kWorse * static_cast<double>(*before)) return;
+        result_.end = SearchEnd::kTradeoff;
+        result_.worse = fmt::format("{}{}{} of memory in place of {}", result_.worse,
+                                    result_.worse.empty() ? "the model takes " : ", and it takes ", size_words(*after),
+                                    size_words(*before));
     }
 
     const SearchPlan& plan_;
@@ -282,6 +336,7 @@ private:
     const OnProgress& progress_;
     std::uint64_t seed_;
     TimePoint begin_;
+    std::size_t later_ = 0;  // blocks of the stages to come, at most
     SearchResult result_;
 };
 

@@ -75,8 +75,12 @@ struct SearchResult {
     std::size_t blocks = 0;
 };
 
-/// Told of what goes on: a line for people.
-using OnProgress = std::function<void(const std::string&)>;
+/// A line for people.
+struct Notice {
+    std::string text;
+    bool passing = false;  ///< how far it is, and until when: true until the next line comes
+};
+using OnProgress = std::function<void(const Notice&)>;
 
 /// Searches stage by stage, each with a race in blocks that all share, takes a winner only where it is ahead by delta /
 /// 2, leaves each change out once to see whether it is missed, and confirms what is left against what was, in pairs on

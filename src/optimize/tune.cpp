@@ -13,28 +13,43 @@
 namespace velollm::optimize {
 namespace {
 
+constexpr double kSameMemory = 0.01;  // a process takes some pages more or fewer each time
+
+/// "draft 4": speculation with the draft model that the user named, at most 4 tokens at once.
+constexpr std::string_view kDraft = "draft ";
+
+/// S1 .. S7 of the setting.
+std::string stage_of(std::string_view setting) {
+    for (const auto& [name, id] :
+         {std::pair{"fit_target", "S1"}, std::pair{"threads", "S2"}, std::pair{"num_batch", "S3"},
+          std::pair{"flash_attention", "S4"}, std::pair{"kv_type", "S5"}, std::pair{"kv_type_k", "S5"},
+          std::pair{"spec_type", "S6"}, std::pair{"parallel", "S7"}})
+        if (setting == name) return id;
+    return "S";
+}
+
 /// Keeps what is said of stages together while they are made.
 class StageMaker {
 public:
     StageMaker(const Facts& facts, bool environment) : facts_(facts), environment_(environment) {}
 
-    void skip(std::string name, std::string why) { plan_.skipped.emplace_back(std::move(name), std::move(why)); }
+    void skip(const std::string& name, const std::string& setting, std::string why) {
+        plan_.skipped.emplace_back(title(name, setting), std::move(why));
+    }
 
     /// The stage with those of the values that the setting hasn't now; skipped where the engine has no such setting.
-    void add(const std::string& id, const std::string& name, const std::string& setting,
-             const std::vector<std::string>& values) {
-        const std::string title = id + " " + name;
+    void add(const std::string& name, const std::string& setting, const std::vector<std::string>& values) {
         if (!can_be_set(setting)) {
-            skip(title, "this engine, or its version, has no setting that can be changed from here");
+            skip(name, setting, "this engine, or its version, has no setting that can be changed from here");
             return;
         }
-        Stage stage{id, setting, {}};
+        Stage stage{stage_of(setting), setting, {}};
         const std::string now = text_of(facts_.settings, setting);
         std::set<std::string> seen{now};
         for (const std::string& value : values)
             if (seen.insert(value).second) stage.values.push_back(value);
         if (stage.values.empty())
-            skip(title, "there is no other value worth trying");
+            skip(name, setting, "there is no other value worth trying");
         else
             plan_.stages.push_back(std::move(stage));
     }
@@ -42,6 +57,10 @@ public:
     StagePlan take() { return std::move(plan_); }
 
 private:
+    static std::string title(const std::string& name, const std::string& setting) {
+        return stage_of(setting) + " " + name;
+    }
+
     bool can_be_set(const std::string& setting) const {
         for (const char* channel : {"request", "flag", "environment"}) {
             if (std::string_view(channel) == "environment" && !environment_) continue;
@@ -57,7 +76,7 @@ private:
 
 void add_threads(const Facts& facts, StageMaker& maker) {
     if (!processor_computes(facts, facts.settings)) {
-        maker.skip("S2 threads", "the model is on the GPU, whose speed they don't change");
+        maker.skip("threads", "threads", "the model is on the GPU, whose speed they don't change");
         return;
     }
     const int now = threads_in_force(facts);
@@ -65,7 +84,7 @@ void add_threads(const Facts& facts, StageMaker& maker) {
     for (const int threads : {threads_budget(facts), threads_budget(facts) - 1, threads_budget(facts) / 2,
                               facts.hardware.cpu.physical_cores})
         if (threads >= 1 && threads != now) values.push_back(std::to_string(threads));
-    maker.add("S2", "threads", "threads", values);
+    maker.add("threads", "threads", values);
 }
 
 /// Batches whose compute buffer fits beside the rest, and that the prompt of a test fills twice at least: larger ones
@@ -83,26 +102,16 @@ void add_batches(const Facts& facts, std::int64_t prompt_tokens, StageMaker& mak
     }
     if (values.empty())
         maker.skip(
-            "S3 batch of the prompt",
+            "batch of the prompt", "num_batch",
             fmt::format("prompts of some {} tokens, as they are measured here, don't fill one; --profile rag has "
                         "longer ones",
                         prompt_tokens));
     else
-        maker.add("S3", "batch of the prompt", "num_batch", values);
+        maker.add("batch of the prompt", "num_batch", values);
 }
 
 std::string effect_text(const stats::Factors& factors) {
     return fmt::format("{:+.1f} .. {:+.1f} %", 100.0 * (1.0 / factors.high - 1.0), 100.0 * (1.0 / factors.low - 1.0));
-}
-
-/// S1 .. S7 of the setting.
-std::string stage_of(const std::string& setting) {
-    for (const auto& [name, id] :
-         {std::pair{"fit_target", "S1"}, std::pair{"threads", "S2"}, std::pair{"num_batch", "S3"},
-          std::pair{"flash_attention", "S4"}, std::pair{"kv_type", "S5"}, std::pair{"kv_type_k", "S5"},
-          std::pair{"spec_type", "S6"}, std::pair{"parallel", "S7"}})
-        if (setting == name) return id;
-    return "S";
 }
 
 std::vector<std::string> evidence_of(const SearchResult& result, const std::string& setting) {
@@ -133,21 +142,27 @@ std::vector<Effect> effects_of(const SearchResult& result) {
         const auto& range = other.judgement.interval;
         if (other.key == "decode_tps" && range) effects.push_back({"decode", range->low, range->high});
     }
+    const auto before = benchmark::most_model_bytes(measured.pairs, 0);
+    const auto after = benchmark::most_model_bytes(measured.pairs, 1);
+    if (before && after && *before > 0 && *after != *before) {
+        const double ratio = static_cast<double>(*after) / static_cast<double>(*before);
+        if (std::abs(ratio - 1.0) > kSameMemory) effects.push_back({"memory", ratio, ratio});
+    }
     return effects;
 }
 
 }  // namespace
 
 std::optional<TuneBudget> parse_budget(std::string_view name) {
-    if (name == "quick") return TuneBudget{"quick", std::chrono::minutes(5), false};
-    if (name == "normal") return TuneBudget{"normal", std::chrono::minutes(20), false};
-    if (name == "thorough") return TuneBudget{"thorough", std::chrono::minutes(60), true};
+    if (name == "quick") return TuneBudget{std::chrono::minutes(5)};
+    if (name == "normal") return TuneBudget{std::chrono::minutes(20)};
+    if (name == "thorough") return TuneBudget{std::chrono::minutes(60)};
     return std::nullopt;
 }
 
 std::int64_t test_depth(const Facts& facts, const TuneBudget& budget) {
     constexpr std::int64_t kUsualContext = 4096;
-    const bool quick = budget.name == "quick";
+    const bool quick = budget.quick();
     const bool long_prompts = facts.profile == Profile::kRag || facts.profile == Profile::kAgent;
     const std::int64_t wanted = long_prompts ? (quick ? 1024 : 2048) : (quick ? 192 : 512);
     const auto context = base::parse_int(text_of(facts.settings, "num_ctx"));
@@ -159,33 +174,42 @@ StagePlan tune_stages(const Facts& facts, const TuneBudget& budget, bool environ
     const bool gpu = std::any_of(facts.hardware.gpus.begin(), facts.hardware.gpus.end(),
                                  [](const Gpu& one) { return !one.integrated; });
     if (!gpu)
-        maker.skip("S1 placement", "no GPU is here");
+        maker.skip("placement", "fit_target", "no GPU is here");
     else if (!processor_computes(facts, facts.settings))
-        maker.skip("S1 placement", "the model is on the GPU as a whole");
+        maker.skip("placement", "fit_target", "the model is on the GPU as a whole");
     else
-        maker.add("S1", "memory left free on the GPU, MiB", "fit_target", {"512", "256"});
+        maker.add("memory left free on the GPU, MiB", "fit_target", {"512", "256"});
     add_threads(facts, maker);
     add_batches(facts, test_depth(facts, budget), maker);
-    if (budget.all_stages)
-        maker.add("S4", "flash attention", "flash_attention", {facts.engine == "ollama" ? "0" : "off"});
+    if (budget.all_stages())
+        maker.add("flash attention", "flash_attention", {facts.engine == "ollama" ? "0" : "off"});
     else
-        maker.skip("S4 flash attention", "leaving it to the engine is best nearly always; --budget thorough tries it");
+        maker.skip("flash attention", "flash_attention",
+                   "leaving it to the engine is best nearly always; --budget thorough tries it");
     if (facts.limits.allow_lossy)
-        maker.add("S5", "type of the cache", facts.engine == "llama-server" ? "kv_type_k" : "kv_type", {"q8_0"});
+        maker.add("type of the cache", facts.engine == "llama-server" ? "kv_type_k" : "kv_type", {"q8_0"});
     else
-        maker.skip("S5 type of the cache", "it may change answers; --allow-lossy tries it");
+        maker.skip("type of the cache", "kv_type", "it may change answers; --allow-lossy tries it");
     using Values = std::vector<std::string>;
-    maker.add("S6", "speculation", "spec_type",
-              facts.engine == "embedded" ? Values{"ngram"} : Values{"ngram-mod", "ngram-simple"});
+    Values speculation = facts.engine == "embedded" ? Values{"ngram"} : Values{"ngram-mod", "ngram-simple"};
+    if (facts.engine == "llama-server" && facts.shape && has_prediction_layers(*facts.shape))
+        speculation.emplace_back("draft-mtp");
+    if (!facts.draft_model.empty())
+        for (const char* tokens : {"2", "4", "8"}) speculation.push_back(fmt::format("{}{}", kDraft, tokens));
+    maker.add("speculation", "spec_type", speculation);
     if (facts.profile == Profile::kBatch)
-        maker.add("S7", "parallel requests", "parallel", {"2", "4", "8"});
+        maker.add("parallel requests", "parallel", {"2", "4", "8"});
     else
-        maker.skip("S7 parallel requests", "they are for --profile batch");
+        maker.skip("parallel requests", "parallel", "they are for --profile batch");
     return maker.take();
 }
 
 std::vector<std::pair<std::string, std::string>> parts_of(const Facts& facts, const std::string& setting,
                                                           const std::string& value) {
+    if (setting == "spec_type" && value.starts_with(kDraft))
+        return {{setting, "draft-simple"},
+                {"draft_model", facts.draft_model},
+                {"draft_tokens", value.substr(kDraft.size())}};
     std::vector<std::pair<std::string, std::string>> parts = {{setting, value}};
     if (facts.engine != "llama-server") return parts;
     // What is computed at once can't be more than what is taken in at once; and one measurement had both.

@@ -11,10 +11,11 @@ namespace velollm::optimize {
 
 /// How thorough a search is.
 struct TuneBudget {
-    std::string name = "normal";  ///< quick, normal, thorough
     Ns time = std::chrono::minutes(20);
-    bool all_stages = false;  ///< also those that rarely help
+    bool quick() const { return time < std::chrono::minutes(10); }        ///< with short prompts
+    bool all_stages() const { return time >= std::chrono::minutes(60); }  ///< also those that rarely help
 };
+/// quick, normal, thorough.
 std::optional<TuneBudget> parse_budget(std::string_view name);
 
 /// What is tried on this machine, and what isn't, with the reason.

@@ -26,6 +26,7 @@ std::string tuned_key(const Facts& facts, const std::string& prompt) {
     text += fmt::format("{} {} {}\n{}\n{}\n", limits.allow_lossy, limits.context_tokens.value_or(0),
                         limits.max_gpu_bytes.value_or(0), facts.shape ? model::tensor_bytes(facts.shape->tensors) : 0,
                         prompt);
+    text += facts.draft_model + "\n";
     for (const auto& [name, setting] : facts.settings)
         if (setting.chosen) text += fmt::format("{}={}\n", name, setting.value);
     return base::sha256_hex(text).substr(0, 16);

@@ -50,6 +50,7 @@ void write_side(JsonWriter& json, const benchmark::Block& block, const std::opti
     json.begin_object().key("value");
     value ? json.value(*value, kDecimals) : json.null();
     json.field("load_ms", to_ms(block.load), 3);
+    json.field_if("model_bytes", block.model_bytes);
     json.key("requests").begin_array();
     for (const RequestRecord& record : block.requests) {
         benchmark::Block one;

@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "report/compare_words.h"
+#include "report/facts.h"
 #include "stats/looks.h"
 
 namespace velollm::report {
@@ -19,7 +20,7 @@ using benchmark::AbResult;
 using stats::Decision;
 
 constexpr double kBusy = 0.10;
-constexpr std::size_t kLeastPairs = stats::kLooks[0].pairs;
+using stats::kLeastPairs;
 
 /// In the form that `compare` has words for.
 compare::MetricComparison as_metric(const std::string& key, const AbResult& result, const stats::Judgement& judgement) {
@@ -76,6 +77,19 @@ std::string end_words(const AbPlan& plan, const AbResult& result) {
     return "";
 }
 
+/// Where the model's memory differs by what can be seen.
+std::string memory_text(const AbResult& result) {
+    constexpr double kSame = 0.01;
+    const auto a = benchmark::most_model_bytes(result.pairs, 0);
+    const auto b = benchmark::most_model_bytes(result.pairs, 1);
+    if (!a || !b) return "";
+    const double change = static_cast<double>(*b) / static_cast<double>(*a) - 1.0;
+    if (std::abs(change) <= kSame) return "";
+    return fmt::format("The model takes {:.0f} MiB of memory with A, {:.0f} MiB with B ({:+.0f} %).\n",
+                       static_cast<double>(*a) / static_cast<double>(kMib),
+                       static_cast<double>(*b) / static_cast<double>(kMib), 100.0 * change);
+}
+
 /// What came of proposals, where an engine made some.
 std::string drafts_text(const AbResult& result) {
     std::string text;
@@ -115,6 +129,7 @@ std::string remarks(const AbPlan& plan, const AbResult& result, const AbContext&
             "programs for a narrower interval.\n",
             100.0 * *context.before->busy_share);
     text += drafts_text(result);
+    text += memory_text(result);
     if (context.common_text && *context.common_text < 1.0)
         text += fmt::format("To one fixed question A and B answer alike for the first {:.0f} % of the text{}.\n",
                             100.0 * *context.common_text,

@@ -11,11 +11,6 @@ namespace {
 
 constexpr double kUsualTail = 0.025;  // of the test that "visible" speaks of
 
-std::optional<Factors> factors(const std::optional<ShiftInterval>& interval) {
-    if (!interval) return std::nullopt;
-    return Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
-}
-
 /// What could have been seen, by the standard deviation and by the ranks. `visible` is a shift of logarithms,
 /// `deviation` that of a pair's difference.
 void see(Judgement& out, std::optional<double> visible, double deviation, const std::optional<ShiftInterval>& usual,
@@ -39,8 +34,8 @@ Judgement judge(Shift& shift, const Limits& limits) {
     return {.decision = decide(interval, within, limits),
             .n = shift.n(),
             .factor = std::exp(shift.estimate()),
-            .interval = factors(interval),
-            .within = factors(within),
+            .interval = as_factors(interval),
+            .within = as_factors(within),
             .p = shift.p()};
 }
 
@@ -50,6 +45,11 @@ std::vector<double> logarithms(std::vector<double> values) {
 }
 
 }  // namespace
+
+std::optional<Factors> as_factors(const std::optional<ShiftInterval>& interval) {
+    if (!interval) return std::nullopt;
+    return Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
+}
 
 std::string_view decision_name(Decision decision) {
     switch (decision) {

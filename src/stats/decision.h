@@ -37,6 +37,9 @@ struct Factors {
     double level = 0.0;
 };
 
+/// Of an interval of logarithms.
+std::optional<Factors> as_factors(const std::optional<ShiftInterval>& interval);
+
 struct Judgement {
     Decision decision = Decision::kUnclear;
     std::size_t n = 0;                     ///< pairs, or values of the smaller sample

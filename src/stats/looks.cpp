@@ -20,11 +20,6 @@ constexpr double kPowerErrors = 0.84;  // standard errors: the normal quantile o
 constexpr double kMostTimes = 100.0;
 constexpr std::size_t kMostPairs = 100'000;
 
-std::optional<Factors> factors(const std::optional<ShiftInterval>& interval) {
-    if (!interval) return std::nullopt;
-    return Factors{std::exp(interval->lower), std::exp(interval->upper), interval->level};
-}
-
 /// Half of the anytime interval in standard deviations: L_n = 1 / alpha, solved for u. Nothing where n is too small.
 std::optional<double> anytime_half(std::size_t pairs, double alpha) {
     const auto n = static_cast<double>(pairs);
@@ -90,11 +85,12 @@ Look look_at_end(const std::vector<Look>& looks, std::size_t pairs, bool planned
 Judgement judge_look(const std::vector<double>& log_ratios, const Limits& limits, const Look& look) {
     Judgement out = judge_pairs(log_ratios, limits);
     const std::optional<double> spread = seen_deviation(out);
-    const auto interval = trimmed_interval(log_ratios, look.alpha / 2.0);
-    const auto within = trimmed_interval(log_ratios, look.alpha_same);
+    const bool enough = log_ratios.size() >= kLeastPairs;
+    const auto interval = enough ? trimmed_interval(log_ratios, look.alpha / 2.0) : std::nullopt;
+    const auto within = enough ? trimmed_interval(log_ratios, look.alpha_same) : std::nullopt;
     out.decision = decide(interval, within, limits);
-    out.interval = factors(interval);
-    out.within = factors(within);
+    out.interval = as_factors(interval);
+    out.within = as_factors(within);
     out.p = trimmed_p(log_ratios);
     out.visible.reset();
     out.pairs_for_delta.reset();
@@ -125,7 +121,7 @@ Judgement judge_anytime(const std::vector<double>& log_ratios, const Limits& lim
     const auto interval = anytime_interval(log_ratios, limits.alpha);
     out.factor = std::exp(mean(log_ratios));
     out.decision = decide(interval, interval, limits);
-    out.interval = factors(interval);
+    out.interval = as_factors(interval);
     out.within = out.interval;
     out.p = anytime_p(log_ratios);
     out.visible.reset();

@@ -32,6 +32,9 @@ inline constexpr Look kLooks[] = {{8, 0.008, 0.0275, 1.92},
                                   {20, 0.013, 0.007, 0.84},
                                   {30, 0.028, 0.007, 0.62}};
 
+/// Fewer than this tell nothing.
+inline constexpr std::size_t kLeastPairs = kLooks[0].pairs;
+
 /// The looks of a measurement that ends after `most` pairs at the latest, at least 1: those of the table that come
 /// before, and the last look's shares at the end, so that they are spent once.
 std::vector<Look> planned_looks(std::size_t most);
@@ -44,8 +47,8 @@ const Look* look_at(const std::vector<Look>& looks, std::size_t pairs);
 /// their eyes: only what the look before had.
 Look look_at_end(const std::vector<Look>& looks, std::size_t pairs, bool planned);
 
-/// Judges at a look, with its shares in place of those of `limits`. `visible` and `pairs_for_delta` are those of the
-/// planned looks; absent where there is no interval.
+/// Judges at a look, with its shares in place of those of `limits`. No interval below
+/// kLeastPairs. `visible` and `pairs_for_delta` are those of the planned looks; absent where there is no interval.
 Judgement judge_look(const std::vector<double>& log_ratios, const Limits& limits, const Look& look);
 
 /// For looking after every pair, for as long as somebody likes: an interval that encloses the true mean at all times

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 import unittest
 from pathlib import Path
@@ -23,6 +24,15 @@ class AbEngines(CliTest):
         self.assertEqual(len(document["pairs"]), 3)
         self.assertTrue(all(pair["a"]["load_ms"] > 0 and pair["b"]["load_ms"] > 0 for pair in document["pairs"]))
         self.assertIn("common_text", document)
+
+    def test_what_a_larger_context_takes_of_memory(self):
+        done = self.velollm("ab", "-b", "embedded", "-m", os.environ["VELOLLM_MODEL"], "--a", "num_ctx=1024", "--b", "num_ctx=8192",
+                            "--max-tokens", "4", "--pairs", "1", "--requests", "1", "--warmup", "1", "--quiet-check", "0")
+        self.expect(done, 11)
+        # 30 layers, 3 heads of 64 for keys and for values, two bytes each: 22.5 KiB a token.
+        a, b = (float(value) for value in re.search(r"takes (\d+) MiB of memory with A, (\d+) MiB with B \(\+\d+ %\)",
+                                                    done.out).groups())
+        self.assertGreaterEqual(b - a, 7168 * 22.5 / 1024 - 1)
 
     def test_environment_and_flags_of_a_llama_server(self):
         done = self.velollm("ab", "-b", "llamacpp", "-m", os.environ["VELOLLM_MODEL"], "--a",

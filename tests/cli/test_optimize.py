@@ -69,7 +69,8 @@ class Optimize(CliTest):
 
     def test_tuning_is_refused_where_nothing_can_be_measured(self):
         self.assert_error(self.optimize("--budget", "quick"), 2, "--tune")
-        self.assert_error(self.optimize("--tune", "--budget", "long"), 2, "budget")
+        for budget in ("long", "0", "5x", "-1m"):
+            self.assert_error(self.optimize("--tune", f"--budget={budget}"), 2, f"--budget {budget} is no time", "90s or 8m")
         self.assert_error(self.optimize("--tune", "-b", "llamacpp"), 2, "Which model?", "-m FILE.gguf")
         self.assert_error(self.optimize("--tune", "-b", "llamacpp", "-m", "gone.gguf"), 4, "Model file not found: gone.gguf")
         # No Ollama runs, and none is installed that could be started.

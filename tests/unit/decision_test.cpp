@@ -109,6 +109,10 @@ TEST(Looks, SayWhatTheyCouldHaveSeen) {
     ASSERT_TRUE(eight.visible);
     EXPECT_NEAR(*eight.visible, std::expm1(1.92 * spread), 1e-9);
     EXPECT_FALSE(stats::judge_look({0.5, 0.5, 0.51}, {}, stats::kLooks[0]).visible);
+    // Seven that agree would pass the last look's share: but what is printed is that eight are the least.
+    const stats::Judgement seven = stats::judge_look(around(0.5, 7), {}, stats::planned_looks(7).back());
+    EXPECT_EQ(seven.decision, stats::Decision::kUnclear);
+    EXPECT_FALSE(seven.interval || seven.within);
     EXPECT_FALSE(stats::judge_look({0.5, 0.5, 0.51}, {}, stats::kLooks[0]).pairs_for_delta);
     EXPECT_EQ(stats::judge_look(pairs, {.delta = 0.05}, stats::kLooks[0]).pairs_for_delta, 8U);
     // ln 1.02 is 0.926 deviations of a pair: between the reach of 15 pairs and of 20.

@@ -37,6 +37,7 @@ public:
             load::run_load(load::closed_loop(requests, 1), prompts, engine, plant_.clock(), std::chrono::hours(1), {});
         block.requests = std::move(run.requests);
         block.wall = run.wall;
+        if (bytes) block.model_bytes = bytes(choice);
         return block;
     }
 
@@ -44,12 +45,16 @@ public:
         plan.cost = cost_of(Profile::kChat);
         auto result = optimize::search(
             plan, [&](const Choice& choice, std::size_t requests) { return measure(choice, requests); }, plant_.clock(),
-            stop, [&](const std::string& line) { said += line + "\n"; });
+            stop, [&](const Notice& line) { (line.passing ? shown : said) += line.text + "\n"; });
         EXPECT_TRUE(result);
         return result ? std::move(*result) : SearchResult{};
     }
 
+    TimePoint now() { return plant_.clock().now(); }
+
+    std::function<std::int64_t(const Choice&)> bytes;  // what the model takes; empty: the engine doesn't tell
     std::string said;
+    std::string shown;
 
 private:
     mock::Plant plant_;
@@ -102,6 +107,22 @@ TEST(Search, ASettingThatFailsIsOutAndTheRestGoesOn) {
     EXPECT_EQ(result.end, SearchEnd::kImproved);
     EXPECT_EQ(value_of(result.best, "num_batch"), "1024");
     EXPECT_NE(world.said.find("num_batch=2048: out, out of memory"), std::string::npos);
+}
+
+TEST(Search, MoreMemoryIsATradeoff) {
+    const auto search_with = [](std::int64_t more) {
+        World world(machine(), 1, [](const Choice& choice) { return choice.empty() ? 1.0 : 1.5; });
+        world.bytes = [more](const Choice& choice) { return (std::int64_t{1} << 30U) + (choice.empty() ? 0 : more); };
+        return world.search({.stages = {{"S6", "spec_type", {"draft 4"}}}, .seed = 3});
+    };
+    const SearchResult large = search_with(std::int64_t{512} << 20U);
+    EXPECT_EQ(large.end, SearchEnd::kTradeoff);
+    EXPECT_EQ(large.worse, "the model takes 1.50 GiB of memory in place of 1.00 GiB");
+    const std::vector<Effect> effects =
+        tuned_plan({.engine = "llama-server", .version = "0.5.0"}, large).findings.front().effects;
+    EXPECT_EQ(effects.back().metric, "memory");
+    EXPECT_DOUBLE_EQ(effects.back().high, 1.5);
+    EXPECT_EQ(search_with(std::int64_t{51} << 20U).end, SearchEnd::kImproved);  // just below a twentieth
 }
 
 TEST(Search, WhatNobodyMissesIsLeftOut) {
@@ -217,6 +238,24 @@ TEST(Search, ABudgetThatTheNoiseAloneWouldTakeIsRefused) {
     ASSERT_FALSE(result);
     EXPECT_EQ(result.error().message, "The settings as they are take 90 s for one block: too long for this budget");
     EXPECT_LE(plant.clock().now() - begin, std::chrono::minutes(6));
+}
+
+TEST(Search, SaysHowFarItIsAndWhatTimeIsLeft) {
+    mock::PlantSpec spec = machine();
+    spec.noise = 0.0;
+    World world(spec, 1, [](const Choice& choice) { return value_of(choice, "threads") == "1" ? 2.0 : 1.0; });
+    const TimePoint begin = world.now();
+    world.search({.stages = {{"S2", "threads", {"1"}}}, .budget = std::chrono::minutes(2), .seed = 3});
+    EXPECT_EQ(world.shown.find("Noise: pair 1 of 4"), 0U);
+    const std::string first = world.shown.substr(world.shown.find("S2 threads: block 1 of at most "));
+    const std::string second = world.shown.substr(world.shown.find("S2 threads: block 3 of at most "));
+    EXPECT_NE(second.substr(0, second.find('\n')).find(", 1 ahead by "), std::string::npos) << second;
+    const auto left = [](const std::string& line) { return std::stod(line.substr(line.find("; some ") + 7)); };
+    EXPECT_LT(left(second), left(first));
+    // Never more than there is time for; a race that one wins at once ends before that.
+    EXPECT_GE(left(first), to_seconds(world.now() - begin)) << first;
+    EXPECT_LE(left(first), 120.0) << first;
+    EXPECT_NE(world.shown.find("    pair 2; some "), std::string::npos);
 }
 
 TEST(Search, NothingIsLeftOutWithoutTimeToSee) {

@@ -33,6 +33,30 @@ TEST(Words, OfAChoiceForEachEngine) {
               (std::vector<std::string>{"flash_attn=off", "speculation=ngram", "num_thread=2"}));
 }
 
+TEST(Words, ADraftModelComesWithItsTokens) {
+    Facts facts;
+    facts.draft_model = "/models/small.gguf";
+    const Choice choice{{"spec_type", "draft 4"}};
+    facts.engine = "llama-server";
+    facts.version = "0.5.0";
+    EXPECT_EQ(words_of(facts, choice),
+              (std::vector<std::string>{"--spec-type=draft-simple", "--spec-draft-model=/models/small.gguf",
+                                        "--spec-draft-n-max=4"}));
+    facts.engine = "ollama";
+    facts.version = "0.32.15";
+    EXPECT_EQ(words_of(facts, choice), (std::vector<std::string>{"LLAMA_ARG_SPEC_TYPE=draft-simple",
+                                                                 "LLAMA_ARG_SPEC_DRAFT_MODEL=/models/small.gguf",
+                                                                 "LLAMA_ARG_SPEC_DRAFT_N_MAX=4"}));
+    facts.engine = "embedded";
+    facts.version = "";
+    const std::vector<std::string> words = words_of(facts, choice);
+    EXPECT_EQ(words,
+              (std::vector<std::string>{"speculation=draft-simple", "draft=/models/small.gguf", "draft_tokens=4"}));
+    TargetSpec target;
+    for (const std::string& word : words) ASSERT_TRUE(backend::set_option(target, word)) << word;
+    EXPECT_EQ(target.draft, "/models/small.gguf");
+}
+
 TEST(Words, FlagsOfAServerThatAreCopied) {
     EXPECT_EQ(flags_to_copy({"/bin/llama-server", "-m", "x.gguf", "-c", "2048", "--host=0.0.0.0", "--port", "1",
                              "--mlock", "--api-key", "secret"}),
@@ -70,6 +94,24 @@ TEST(Stages, OnlyWhatCanActHere) {
         EXPECT_NE(stage.id, "S7");  // not batch
     }
     EXPECT_TRUE(speculation);
+    // Speculation of the model's own layers only where it has some; a draft only where one is named.
+    const auto kinds = [&] {
+        for (Stage& stage : tune_stages(facts, *parse_budget("quick"), true).stages)
+            if (stage.id == "S6") return std::move(stage.values);
+        return std::vector<std::string>{};
+    };
+    EXPECT_EQ(kinds(), (std::vector<std::string>{"ngram-mod", "ngram-simple"}));
+    facts.draft_model = "small.gguf";
+    EXPECT_EQ(kinds(), (std::vector<std::string>{"ngram-mod", "ngram-simple", "draft 2", "draft 4", "draft 8"}));
+    facts.draft_model.clear();
+    facts.shape.emplace();
+    facts.shape->tensors.push_back({.name = "blk.47.nextn.eh_proj.weight"});
+    facts.engine = "llama-server";
+    facts.version = "0.5.0";
+    EXPECT_EQ(kinds(), (std::vector<std::string>{"ngram-mod", "ngram-simple", "draft-mtp"}));
+    facts.shape.reset();
+    facts.engine = "ollama";
+    facts.version = "0.32.15";
     // Prompts that don't fill a batch can't tell batches apart.
     for (const Stage& stage : now.stages) EXPECT_NE(stage.id, "S3");
     facts.profile = Profile::kRag;
@@ -109,6 +151,9 @@ TEST(TunedFile, IsReadAsItWasKept) {
     EXPECT_NE(tuned_key(facts, "ask"), key);
     facts.settings["threads"].chosen = false;
     EXPECT_EQ(tuned_key(facts, "ask"), key);
+    facts.draft_model = "small.gguf";
+    EXPECT_NE(tuned_key(facts, "ask"), key);
+    facts.draft_model.clear();
     // A broken file counts as none.
     ASSERT_TRUE(system::write_file_atomic(folder.path() / "velollm" / ("tuned-" + key + ".json"), "{\"schema\": 1"));
     EXPECT_FALSE(read_tuned(system, key));
