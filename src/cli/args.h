@@ -125,12 +125,12 @@ struct OptimizeArgs {
     std::string max_vram;                 ///< "8G"; empty: all that is free
     bool allow_lossy = false;
     bool json = false;
-    bool check = false;  ///< only compare what is set with what is in force
-    bool tune = false;   ///< search by measuring
+    bool check = false;             ///< only compare what is set with what is in force
+    bool tune = false;              ///< search by measuring
     std::string budget = "normal";  ///< as read_tune_budget() takes it
-    std::string prompt;  ///< to measure with; empty: our own
-    std::string draft;   ///< a model to try as a draft; empty: none
-    bool fresh = false;  ///< search though it was searched before
+    std::string prompt;             ///< to measure with; empty: our own
+    std::string draft;              ///< a model to try as a draft; empty: none
+    bool fresh = false;             ///< search though it was searched before
     bool accept_tradeoffs = false;
     std::optional<std::uint64_t> seed;
     bool apply = false;
