@@ -40,6 +40,8 @@ struct Distribution {
     /// What n is worth where neighbours resemble each other; absent where they don't. The interval takes it.
     std::optional<double> n_effective;
     std::vector<double> samples;  ///< in the order they were taken; empty for values pooled over tokens
+    /// Places, from 0, among the requests that count, of those without a value here: samples are of the others.
+    std::vector<std::size_t> missing;
 };
 
 /// A row of the metric table (docs/metrics.md) with its values, or the reason why there are none.

@@ -141,6 +141,7 @@ std::vector<MetricSummary> summarize_metrics(const Run& run, const std::vector<s
         out.push_back(
             {.key = std::string(metric.key), .values = {}, .absent = samples.empty() ? "no valid request" : ""});
     std::vector<std::vector<double>> values(table.size());
+    std::vector<std::vector<std::size_t>> missing(table.size());
     for (std::size_t m = 0; m < table.size(); ++m)
         if (table[m].pooled == nullptr) values[m].reserve(samples.size());
     for (std::size_t begin = 0; begin < samples.size(); begin += kAtOnce) {
@@ -148,14 +149,20 @@ std::vector<MetricSummary> summarize_metrics(const Run& run, const std::vector<s
         for (std::size_t m = 0; m < table.size(); ++m) {
             for (std::size_t i = begin; i < end; ++i) {
                 const MetricValue value = table[m].of(run.requests[samples[i]]);
-                if (value.value) values[m].push_back(*value.value);
+                if (value.value)
+                    values[m].push_back(*value.value);
+                else
+                    missing[m].push_back(i);
                 if (out[m].absent.empty()) out[m].absent = value.absent;
             }
         }
     }
     Memory memory;
     for (std::size_t m = 0; m < table.size(); ++m) {
-        if (!values[m].empty()) out[m].values = distribution(std::move(values[m]), memory);
+        if (!values[m].empty()) {
+            out[m].values = distribution(std::move(values[m]), memory);
+            out[m].values->missing = std::move(missing[m]);
+        }
         if (table[m].pooled != nullptr) {
             const stats::Clusters pooled = pool(table[m], run, samples);
             if (!pooled.values.empty()) out[m].values = pooled_distribution(pooled, memory);

@@ -92,6 +92,11 @@ void write_distribution(JsonWriter& json, const Distribution& d) {
         for (const double sample : d.samples) line.value(sample, kDecimals);
         json.key("samples").raw(line.end_array().text());
     }
+    if (!d.missing.empty()) {
+        json.key("missing").begin_array();
+        for (const std::size_t place : d.missing) json.value(std::uint64_t{place});
+        json.end_array();
+    }
     json.end_object();
 }
 

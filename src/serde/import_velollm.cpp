@@ -87,6 +87,16 @@ std::vector<std::string> pair_keys_of(JsonValue extension) {
     return keys;
 }
 
+/// The keys of the requests that have a value of the metric; nothing where that isn't known.
+std::vector<std::string> keys_with_value(const std::vector<std::string>& keys, JsonValue missing) {
+    std::set<std::int64_t> without;
+    for (std::size_t i = 0; i < missing.size(); ++i) without.insert(missing.at(i).integer().value_or(-1));
+    std::vector<std::string> out;
+    for (std::size_t i = 0; i < keys.size(); ++i)
+        if (!without.contains(static_cast<std::int64_t>(i))) out.push_back(keys[i]);
+    return out;
+}
+
 /// What is wrong with the metric; empty when nothing is.
 std::string read_metric(JsonValue values, const std::vector<std::string>& pair_keys, MeasuredMetric metric,
                         MeasuredWorkload& out) {
@@ -99,8 +109,9 @@ std::string read_metric(JsonValue values, const std::vector<std::string>& pair_k
     }
     if (!metric.samples.empty()) {
         metric.n = metric.samples.size();
-        // A request may lack a metric; then it isn't known which of the samples is whose.
-        if (metric.samples.size() == pair_keys.size()) metric.pair_keys = pair_keys;
+        auto keys = keys_with_value(pair_keys, values["missing"]);
+        // Else it isn't known which of the samples is whose.
+        if (metric.samples.size() == keys.size()) metric.pair_keys = std::move(keys);
         out.metrics.push_back(std::move(metric));
         return {};
     }

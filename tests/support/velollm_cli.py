@@ -35,6 +35,7 @@ class Finished:
     out: str
     err: str
     max_rss_kib: int
+    cpu_seconds: float  # of the process itself: other programs' work isn't in it
 
     def __str__(self):
         return f"exit {self.code}\n--- stdout\n{self.out}\n--- stderr\n{self.err}"
@@ -93,7 +94,8 @@ class Running:
         self.process.stdout.close()
         self.process.stderr.close()
         done = Finished(self.process.returncode, self._out.decode("utf-8", "surrogateescape"),
-                        self._err.decode("utf-8", "surrogateescape"), self._usage.ru_maxrss)
+                        self._err.decode("utf-8", "surrogateescape"), self._usage.ru_maxrss,
+                        self._usage.ru_utime + self._usage.ru_stime)
         if not in_time:
             raise AssertionError(f"still running after {seconds} s\n{done}")
         return done

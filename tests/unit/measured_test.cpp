@@ -121,6 +121,8 @@ constexpr const char* kTurns = R"("samples":[{"counted":true,"nonce":"one"},{"co
                                              {"counted":true,"nonce":"three"},{"counted":true,"nonce":"four"}])";
 constexpr const char* kValues = R"("measured":{"ttft_ms":{"n":3,"median":2,"samples":[1,2,3]},
                                                "tpot_ms":{"n":2,"median":5,"samples":[4,6]},
+                                               "e2e_ms":{"n":2,"median":5,"samples":[4,6],"missing":[1]},
+                                               "stall_ms":{"n":2,"median":5,"samples":[4,6],"missing":[1,2,"x"]},
                                                "icl_ms":{"n":40,"median":7}})";
 
 TEST(Measured, SamplesOfTurnsArePairedByTheNonceOfTheCountedOnes) {
@@ -131,6 +133,9 @@ TEST(Measured, SamplesOfTurnsArePairedByTheNonceOfTheCountedOnes) {
     // One request lacks it: whose the two samples are isn't known.
     EXPECT_TRUE(one.find("tpot_ms")->pair_keys.empty());
     EXPECT_TRUE(one.find("icl_ms")->pair_keys.empty());
+    // Where the file says which one lacks it, it is.
+    EXPECT_EQ(one.find("e2e_ms")->pair_keys, (std::vector<std::string>{"one", "four"}));
+    EXPECT_TRUE(one.find("stall_ms")->pair_keys.empty());
 }
 
 TEST(Measured, SamplesArePairedOnlyWhereTurnsWereTaken) {

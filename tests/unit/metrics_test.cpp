@@ -162,6 +162,14 @@ TEST(Summary, MedianWithExactIntervalFromSixSamplesOn) {
     EXPECT_NE(find(five, "too_few"), nullptr);
 }
 
+TEST(Summary, ARequestWithoutAValueIsNamed) {
+    const Summary summary = summarize(
+        run_of({good_request(9, 100ms, 10ms), good_request(1, 100ms, 10ms), good_request(9, 100ms, 10ms)}), {});
+    EXPECT_EQ(summary.find("decode_tps")->samples.size(), 2U);
+    EXPECT_EQ(summary.find("decode_tps")->missing, (std::vector<std::size_t>{1}));
+    EXPECT_TRUE(summary.find("ttft_ms")->missing.empty());
+}
+
 TEST(Summary, AFailedRequestIsCountedAndNeverAveraged) {
     RequestRecord failed;
     failed.outcome = Outcome::kError;
