@@ -85,6 +85,18 @@ std::uint64_t fnv1a(std::string_view text, std::uint64_t hash) {
     return hash;
 }
 
+std::string printable(std::string text) {
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto byte = static_cast<unsigned char>(text[i]);
+        if ((byte < 0x20 && byte != '\n') || byte == 0x7f) text[i] = ' ';
+        if (byte == 0xc2 && i + 1 < text.size()) {
+            const auto next = static_cast<unsigned char>(text[i + 1]);
+            if (next >= 0x80 && next < 0xa0) text[i] = text[i + 1] = ' ';
+        }
+    }
+    return text;
+}
+
 std::string one_line(std::string_view text, std::size_t max_bytes) {
     std::string out(trim(text));
     for (char& c : out)

@@ -27,6 +27,9 @@ std::string nearest_names(std::string_view wanted, const std::vector<std::string
 constexpr std::uint64_t kFnvStart = 14695981039346656037ULL;
 std::uint64_t fnv1a(std::string_view text, std::uint64_t hash = kFnvStart);
 
+/// Without control characters but the ends of lines, C1 too: somebody else's words can't steer a terminal.
+std::string printable(std::string text);
+
 /// Replaces control characters and cuts at `max_bytes`, so that a server's words can stand in one line of a message.
 std::string one_line(std::string_view text, std::size_t max_bytes = 200);
 

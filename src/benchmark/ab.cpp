@@ -115,6 +115,12 @@ void judge_others(const AbPlan& plan, AbResult& result) {
         limits.higher_is_better = higher_is_better(result.others[i].key);
         stats::Judgement& judged = result.others[i].judgement;
         judged = plan.watch ? stats::judge_anytime(all[i], limits) : stats::judge_pairs(all[i], limits);
+        // What eight are too few for in the deciding measure, seven are in the others.
+        if (!plan.watch && judged.n < stats::kLeastPairs) {
+            judged.decision = stats::Decision::kUnclear;
+            judged.interval.reset();
+            judged.within.reset();
+        }
         if (judged.interval) continue;
         judged.visible.reset();
         judged.pairs_for_delta.reset();
@@ -208,6 +214,7 @@ private:
         result_.failed_pairs += complete ? 0U : 1U;
         if (failing_ == kFailingPairs) {
             result_.end = AbEnd::kFailing;
+            if (on_pair_) on_pair_(result_);
             return false;
         }
         if (pilot_ && result_.pairs.size() == kPilotPairs) {
@@ -273,6 +280,7 @@ std::optional<std::int64_t> most_model_bytes(const std::vector<AbPair>& pairs, s
 std::vector<double> log_ratios(const std::vector<AbPair>& pairs, std::string_view metric) {
     std::vector<double> out;
     for (const AbPair& pair : pairs) {
+        if (!pair.complete()) continue;
         const auto a = block_value(pair.sides[0], metric);
         const auto b = block_value(pair.sides[1], metric);
         if (a && b) out.push_back(std::log(*b / *a));

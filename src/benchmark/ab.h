@@ -94,7 +94,7 @@ std::optional<double> block_value(const Block& block, std::string_view metric);
 /// The most memory that a side's model took in any pair; nothing where the engine doesn't tell.
 std::optional<std::int64_t> most_model_bytes(const std::vector<AbPair>& pairs, std::size_t side);
 
-/// ln(B / A) of the pairs that have both.
+/// ln(B / A) of the complete pairs that have both.
 std::vector<double> log_ratios(const std::vector<AbPair>& pairs, std::string_view metric);
 
 }  // namespace velollm::benchmark

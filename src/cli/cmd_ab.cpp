@@ -161,7 +161,8 @@ private:
         if (code != 0) return code;
         if (interrupted()) return exit_code(ErrorCode::kInterrupted);
         if (result.error) return fail(console_, *result.error);
-        if (result.judgement.n == 0) return exit_code(ErrorCode::kNoValidResult);
+        if (result.judgement.n == 0 || result.end == benchmark::AbEnd::kFailing)
+            return exit_code(ErrorCode::kNoValidResult);
         return verdict_code(result, args_.plan.limits.delta);
     }
 

@@ -218,6 +218,9 @@ int apply_rollback(const OptimizeArgs& args, const report::Console& console, con
     if (!journal) return fail(console, journal.error());
     Worker worker(system);
     if (!*journal || (*journal)->over()) {
+        if (!args.rollback_id.empty())
+            return fail(console, {ErrorCode::kUsage, fmt::format("Plan {} isn't applied", args.rollback_id),
+                                  "Nothing is. See  velollm optimize --status"});
         const auto told = worker.out().print("Nothing to roll back.\n");
         return told ? 0 : fail(console, told.error());
     }

@@ -3,6 +3,7 @@
 #include "cli/output.h"
 #include "optimize/doctor.h"
 #include "report/hardware_json.h"
+#include "wire/url.h"
 
 namespace velollm::cli {
 
@@ -17,6 +18,8 @@ int cmd_doctor(const DoctorArgs& args, const system::System& system) {
     target.engine = args.backend == "llamacpp" ? "llama-server" : args.backend;
     target.model = args.model;
     target.url = args.url;
+    if (!target.url.empty())
+        if (const auto url = wire::parse_url(target.url, 0); !url) return fail(console, url.error());
     system::SteadyClock clock;
     optimize::Subject subject = optimize::look(target, !args.quick, system, clock);
     if (!subject.sight.remote)

@@ -15,6 +15,7 @@
 #include "optimize/outputs.h"
 #include "optimize/plan.h"
 #include "optimize/proof.h"
+#include "optimize/quote.h"
 #include "wire/url.h"
 
 namespace velollm::cli {
@@ -113,11 +114,22 @@ Result<std::string> document(const optimize::Plan& plan, Format format, const re
     return optimize::render(plan, format);
 }
 
-std::string summary(const optimize::Plan& plan, const std::string& file, Format format) {
+/// This command again, for the model as it is, or as it will be.
+std::string again(const OptimizeArgs& args, const std::string& model) {
+    std::string words = "velollm optimize";
+    if (!model.empty()) words += " " + optimize::shell_word(model);
+    if (args.backend != "ollama") words += " -b " + args.backend;
+    if (!args.url.empty()) words += " --url " + optimize::shell_word(args.url);
+    return words;
+}
+
+std::string summary(const OptimizeArgs& args, const optimize::Plan& plan, const std::string& file, Format format) {
     const std::size_t count = plan.changes().size();
     std::string text = fmt::format("{} change{} written to {}", count, count == 1 ? "" : "s", file);
-    if (format == Format::kEnv) text += fmt::format("\nUse it:  source {}", file);
-    return text + "\nSee why:  velollm optimize      Prove it afterwards:  velollm optimize --check\n";
+    if (format == Format::kEnv) text += fmt::format("\nUse it:  source {}", optimize::shell_word(file));
+    const std::string after = format == Format::kModelfile ? optimize::velo_tag(plan.model) : args.model;
+    return text + fmt::format("\nSee why:  {}      Prove it afterwards:  {} --check\n", again(args, args.model),
+                              again(args, after));
 }
 
 int write_files(const OptimizeArgs& args, const report::Console& console, const optimize::Plan& plan,
@@ -144,7 +156,7 @@ int write_files(const OptimizeArgs& args, const report::Console& console, const 
         if (args.out.quiet) continue;
         const auto told =
             out.print(plan.changes().empty() ? fmt::format("Nothing to change. That is written to {}\n", file.string())
-                                             : summary(plan, file.string(), format));
+                                             : summary(args, plan, file.string(), format));
         if (!told) return fail(console, told.error());
     }
     return 0;

@@ -52,8 +52,10 @@ public:
         const std::string prompt = args_.prompt.empty() ? kPrompt : args_.prompt;
         for (const auto& [name, why] : stages.skipped) say(fmt::format("{}: not tried, {}", name, why));
         if (stages.stages.empty()) {
-            say("Nothing can be tried here.");
-            return finish({});
+            auto plan = optimize::tuned_plan(facts_, {}, environment_, false);
+            plan.outcome = "Nothing can be tried here.";
+            say(plan.outcome);
+            return plan;
         }
         BenchmarkConfig config{.name = "tune",
                                .model = "",
@@ -71,8 +73,10 @@ public:
         if (result) guard_answers(*result);
         arms_->leave();
         if (!result) return result.error();
-        if (result->end == SearchEnd::kImproved) optimize::keep_tuned(system_, key, result->best);
-        return finish(std::move(*result));
+        if (result->end == SearchEnd::kImproved && !interrupted()) optimize::keep_tuned(system_, key, result->best);
+        // What was best once, and isn't any more, must not keep the next run from searching.
+        if (result->end == SearchEnd::kNoImprovement && result->confirmed) optimize::forget_tuned(system_, key);
+        return finish(*result);
     }
 
 private:
@@ -152,7 +156,7 @@ private:
         const auto known = arms_of_.find(choice);
         if (known != arms_of_.end()) return known->second;
         TargetSpec target = base_;
-        for (const std::string& word : optimize::words_of(facts_, choice))
+        for (const std::string& word : optimize::words_of(facts_, choice, environment_))
             if (const auto set = backend::set_option(target, word); !set) return set.error();
         const auto arm = arms_->add(std::move(target));
         if (arm) arms_of_[choice] = *arm;
@@ -179,8 +183,10 @@ private:
             plan.stages.clear();
             plan.start = *known;
         }
-        say(fmt::format("At most some {:.0f} min; Ctrl-C keeps what has won so far and changes nothing. Seed {}.",
-                        to_seconds(budget_.time) / 60.0, plan.seed));
+        say(fmt::format(
+            "Some {:.0f} s at most, and what a confirmation needs; Ctrl-C tells what has won so far and changes "
+            "nothing. Seed {}.",
+            to_seconds(budget_.time), plan.seed));
         return optimize::search(
             plan,
             [&](const Choice& choice, std::size_t requests) -> Result<benchmark::Block> {
@@ -204,6 +210,7 @@ private:
         const auto arm = arm_of(result.best);
         const auto before = arms_->answer(0);
         const auto after = arm ? arms_->answer(*arm) : Result<std::string>(arm.error());
+        if (interrupted()) return;
         if (!before || !after) {
             say("Whether it answers alike could not be checked: " + (before ? after : before).error().message);
             if (result.end != SearchEnd::kImproved) return;
@@ -223,46 +230,22 @@ private:
         }
     }
 
-    optimize::Plan finish(SearchResult result) {
-        const bool taken =
-            result.end == SearchEnd::kImproved || (result.end == SearchEnd::kTradeoff && args_.accept_tradeoffs);
-        switch (result.end) {
-            case SearchEnd::kImproved: break;
-            case SearchEnd::kTradeoff:
-                if (!taken)
-                    say(fmt::format("It is faster, but {}: nothing is changed without --accept-tradeoffs.",
-                                    result.worse));
-                break;
-            case SearchEnd::kStopped:
-                say(result.best.empty()
-                        ? "Stopped: nothing had won so far."
-                        : fmt::format("Stopped: {} had won so far; nothing confirms it, and nothing was changed.",
-                                      words(result.best)));
-                break;
-            case SearchEnd::kNoImprovement: say("No measurable improvement: your settings stay." + seen(result)); break;
-        }
-        if (!taken) result.end = SearchEnd::kNoImprovement;
-        return optimize::tuned_plan(facts_, result);
-    }
-
-    /// How small a gain would have been seen: by the confirmation itself where there was one.
-    static std::string seen(const SearchResult& result) {
-        double visible = result.visible;
-        std::string text;
-        if (result.confirmed) {
-            const stats::Judgement& judged = result.confirmed->measured.judgement;
-            text = fmt::format(" The best that was tried measured {:+.1f} % in {} pairs, which chance may have made.",
-                               100.0 * (1.0 / judged.factor - 1.0), judged.n);
-            visible = judged.visible.value_or(visible);
-        }
-        if (visible <= 0.0) return text;
-        return text + fmt::format(" A gain of {:.1f} % or more would have been seen.", 100.0 * std::max(visible, 0.02));
-    }
-
-    static std::string words(const Choice& choice) {
-        std::string text;
-        for (const auto& [setting, value] : choice) text += (text.empty() ? "" : ", ") + setting + "=" + value;
-        return text;
+    /// What it came to. Nothing is changed by the search itself.
+    optimize::Plan finish(const SearchResult& result) {
+        const optimize::Plan plan = optimize::tuned_plan(facts_, result, environment_, args_.accept_tradeoffs);
+        const bool confirmed = result.end == SearchEnd::kImproved || result.end == SearchEnd::kTradeoff;
+        if (interrupted() && confirmed)
+            say(fmt::format("Stopped: {} is confirmed, {:+.1f} %; nothing was changed.",
+                            optimize::choice_words(result.best),
+                            100.0 * (1.0 / result.confirmed->measured.judgement.factor - 1.0)));
+        else if (result.end == SearchEnd::kStopped)
+            say(result.best.empty()
+                    ? "Stopped: nothing had won so far."
+                    : fmt::format("Stopped: {} had won so far; nothing confirms it, and nothing was changed.",
+                                  optimize::choice_words(result.best)));
+        else if (!plan.outcome.empty())
+            say(plan.outcome);
+        return plan;
     }
 
     const OptimizeArgs& args_;

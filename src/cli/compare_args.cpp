@@ -43,6 +43,7 @@ CLI::App* add_compare(CLI::App& app, CompareArgs& args, CompareWords& words) {
                     "What the runs may differ in, as it is what is compared: engine, context, model, quant,\n"
                     "hardware, ...; settings and engine version always may")
         ->type_name("KEY[,KEY]")
+        ->join(',')
         ->group(likeness);
     command.add_flag("--force", args.force, "Compare unlike and invalid runs too, and say how they differ")
         ->group(likeness);

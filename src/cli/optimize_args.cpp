@@ -64,7 +64,8 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
         ->type_name("N");
     command.add_option("--max-vram", args.max_vram, "Most GPU memory to use, e.g. 8G")->type_name("SIZE");
     command.add_flag("--allow-lossy", args.allow_lossy, "Also changes that may change the model's answers");
-    command.add_flag("--check", args.check, "Only compare what was set with what the running server does");
+    CLI::Option* check =
+        command.add_flag("--check", args.check, "Only compare what was set with what the running server does");
     add_tuning(command, args);
     CLI::Option* apply =
         command
@@ -91,6 +92,7 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
                             ->group("Acting");
     status->excludes(apply)->excludes(back);
     back->excludes(apply);
+    check->excludes(apply)->excludes(status)->excludes(back);
     std::string names;
     for (const std::string& name : optimize::format_names()) names += (names.empty() ? "" : ", ") + name;
     command

@@ -60,9 +60,11 @@ std::vector<Mean> means_of(const std::vector<BenchmarkComparison>& benchmarks) {
     return means;
 }
 
-Error unlike(const Side& baseline, const Candidate& candidate) {
+Error unlike(const Side& baseline, const Candidate& candidate, const Question& question) {
     std::string lines;
-    std::string keys;
+    std::string keys;  // with those that are allowed already: the hint is to be taken as it stands
+    for (const std::string& key : question.varied) keys += (keys.empty() ? "" : ",") + key;
+    const std::size_t allowed = keys.size();
     bool worthless = false;
     for (const auto& [difference, benchmarks] : candidate.differences) {
         if (difference.weight != Weight::kRefuses) continue;
@@ -70,12 +72,12 @@ Error unlike(const Side& baseline, const Candidate& candidate) {
                              short_value(difference.other), joined(benchmarks));
         if (difference.key == "status") {
             worthless = true;
-        } else if (keys.find(difference.key) == std::string::npos) {
+        } else if (("," + keys + ",").find("," + difference.key + ",") == std::string::npos) {
             keys += (keys.empty() ? "" : ",") + difference.key;
         }
     }
     if (worthless) lines += "Measure again what is invalid or failed.\n";
-    if (!keys.empty()) lines += fmt::format("If that is what you want to compare: --vary {}\n", keys);
+    if (keys.size() > allowed) lines += fmt::format("If that is what you want to compare: --vary {}\n", keys);
     return {ErrorCode::kFailed,
             fmt::format("{} was not measured as {} was, so speeds can't be compared", candidate.name, baseline.name),
             lines + "To compare all the same: --force"};
@@ -131,7 +133,7 @@ Result<Candidate> compare_side(const Side& baseline, const Side& side, const Que
         for (const std::string& key : unknown_traits(one))
             if (std::find(out.unknown.begin(), out.unknown.end(), key) == out.unknown.end()) out.unknown.push_back(key);
     }
-    if (refused && !question.force) return unlike(baseline, out);
+    if (refused && !question.force) return unlike(baseline, out, question);
     for (const Match& one : matches.both) out.benchmarks.push_back(compare_one(one, question.rule));
     if (std::all_of(out.benchmarks.begin(), out.benchmarks.end(),
                     [](const BenchmarkComparison& one) { return one.metrics.empty(); }))

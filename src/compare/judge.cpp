@@ -19,8 +19,9 @@ using serde::MeasuredMetric;
 using serde::MeasuredWorkload;
 using stats::Judgement;
 
-/// Pairs, or values on each side, that have an interval.
+/// Pairs, or values on each side, that have an interval of 95 %.
 constexpr std::size_t kFewest = 6;
+constexpr std::size_t kFewestValues = 4;
 /// All differences are formed: of more values, so many are drawn.
 constexpr std::size_t kMostValues = 1000;
 /// No time and no speed is beyond these, and what is computed from values between them stays finite.
@@ -166,8 +167,9 @@ Judgement judge_values(const Samples& samples, const stats::Limits& limits) {
     } else {
         out = stats::judge_samples(samples.baseline, samples.other, limits);
     }
-    if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, kFewest);
-    if (out.n < kFewest) {
+    const std::size_t fewest = samples.paired ? kFewest : kFewestValues;
+    if (out.pairs_for_delta) out.pairs_for_delta = std::max(*out.pairs_for_delta, fewest);
+    if (out.n < fewest) {
         // Three values against many have an interval by the letter, and one odd value on that side makes a verdict.
         out.interval.reset();
         out.within.reset();
@@ -204,7 +206,9 @@ std::string too_few(const Samples& samples, double alpha) {
     if (samples.paired && a < kFewest)
         return fmt::format("{} {}; an interval takes {}", a, a == 1 ? "pair" : "pairs", kFewest);
     if (a == 1 && b == 1) return "one value each: nothing is known of the spread";
-    if (std::min(a, b) < kFewest) return fmt::format("too few values: an interval takes {} on each side", kFewest);
+    if (std::min(a, b) < kFewestValues)
+        return fmt::format("too few values: an interval takes {} on each side (velollm benchmark --runs {})",
+                           kFewestValues, kFewest);
     if (alpha < 0.05) return "too few values for so many measures at once";
     return "too few values for an interval";
 }

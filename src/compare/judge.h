@@ -52,7 +52,7 @@ struct Rule {
 };
 
 /// Judges what both sides of the match have. Pairs where 6 samples, or half of them, have a partner, else the samples
-/// as taken apart; fewer than 6 pairs, or than 6 on a side, have no interval. Of more than 1000, 1000 are drawn at
+/// as taken apart; fewer than 6 pairs, or than 4 on a side, have no interval. Of more than 1000, 1000 are drawn at
 /// random, the same at every call. The primary measure at 5 %, all others of the benchmark together at 5 % by Holm's
 /// steps. Measures that say the same as another one are left out (TPOT beside the decode speed), and so are those of
 /// whole requests where answers differ in length. Without a primary measure nothing is judged.

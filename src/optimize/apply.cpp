@@ -30,6 +30,10 @@ Result<std::vector<Expected>> in_environment(const Plan& plan) {
     std::vector<Expected> all;
     for (const Change& change : plan.changes()) {
         Expected one{change.setting, change.value, "environment", change.knob};
+        if (const auto pin = plan.pinned.find(change.setting); pin != plan.pinned.end() && !change.value.empty())
+            return Error{ErrorCode::kFailed,
+                         fmt::format("{} can't be set through the unit: {} wins", change.setting, pin->second),
+                         "See  velollm optimize  for what to change, and change it there. Nothing was changed."};
         if (change.channel != "environment") {
             const Knob* knob = knob_for(plan.engine, plan.version, "environment", change.setting);
             if (knob == nullptr)

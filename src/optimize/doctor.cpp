@@ -69,10 +69,7 @@ std::string changes_words(const std::vector<Change>& changes) {
 std::string command_for(const Exam& exam, const std::vector<Change>& changes) {
     if (changes.empty()) return "";
     const Facts& facts = exam.facts();
-    std::string words = fmt::format("velollm optimize {}", shell_word(facts.model));
-    if (facts.engine == "llama-server") words += fmt::format(" -b llamacpp --url {}", shell_word(facts.observed.url));
-    if (facts.engine == "ollama" && facts.observed.url.find(":11434") == std::string::npos)
-        words += fmt::format(" --url {}", shell_word(facts.observed.url));
+    const std::string words = optimize_command(facts);
     const std::string& channel = changes.front().channel;
     if (channel == "modelfile") return words + " -o Modelfile";
     if (channel == "flag") return words + " --format llama-server";
@@ -110,15 +107,18 @@ bool Exam::needs_log() {
     return false;
 }
 
+std::string optimize_command(const Facts& facts) {
+    std::string words = fmt::format("velollm optimize {}", shell_word(facts.model));
+    if (facts.engine == "embedded") words += " -b embedded";
+    if (facts.engine == "llama-server") words += fmt::format(" -b llamacpp --url {}", shell_word(facts.observed.url));
+    if (facts.engine == "ollama" && facts.observed.url.find(":11434") == std::string::npos)
+        words += fmt::format(" --url {}", shell_word(facts.observed.url));
+    return words;
+}
+
 std::string engine_words(const std::string& engine) {
     if (engine == "ollama") return "Ollama";
     return engine == "embedded" ? "the embedded engine" : engine;
-}
-
-std::string shell_word(const std::string& value) {
-    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/@-+=,";
-    const bool plain = !value.empty() && value.find_first_not_of(kPlain) == std::string::npos;
-    return plain ? value : sh_word(value);
 }
 
 Diagnosis diagnosis_of(const Exam& exam, const Finding& finding, std::string code, Severity severity) {

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "optimize/doctor.h"
+#include "optimize/quote.h"
 
 namespace velollm::optimize {
 
@@ -36,8 +37,8 @@ struct Exam {
 /// "Ollama", "llama-server".
 std::string engine_words(const std::string& engine);
 
-/// A word for a command that is printed: quoted only where it needs it.
-std::string shell_word(const std::string& value);
+/// "velollm optimize MODEL", with engine and address where they aren't the usual ones.
+std::string optimize_command(const Facts& facts);
 
 /// What a finding of the plan says, under this code. Its remedy is worded from its changes.
 Diagnosis diagnosis_of(const Exam& exam, const Finding& finding, std::string code, Severity severity);

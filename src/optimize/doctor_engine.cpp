@@ -218,18 +218,26 @@ void check_offload(Exam& exam) {
 
 void check_truncation(Exam& exam) {
     const Facts& facts = exam.facts();
-    const auto context = number_of(facts.settings, "num_ctx");
+    auto context = number_of(facts.settings, "num_ctx");
+    const std::int64_t slots = divided_by(facts);
+    if (context) *context /= slots;
     const std::int64_t need = profile_context(facts.profile);
-    const std::string optimize = fmt::format("velollm optimize {} --ctx N -o Modelfile", shell_word(facts.model));
+    const auto with_context = [&](const std::string& tokens) {
+        return fmt::format("{} --ctx {} {}", optimize_command(facts), tokens,
+                           facts.engine == "ollama" ? "-o Modelfile" : "--format llama-server");
+    };
+    const std::string optimize = with_context("N");
     if (context && *context < need) {
         Diagnosis low;
         low.code = "context_short";
         low.title = fmt::format("The context of {} is short: a chat with its answer takes {}", *context, need);
-        low.evidence = {fmt::format("context {} ({})", *context, facts.settings.at("num_ctx").from),
+        low.evidence = {slots > 1 ? fmt::format("{} slots share {} ({})", slots, *context * slots,
+                                                facts.settings.at("num_ctx").from)
+                                  : fmt::format("context {} ({})", *context, facts.settings.at("num_ctx").from),
                         facts.engine == "ollama" ? "Ollama cuts longer prompts without telling the client"
                                                  : "longer prompts are refused"};
         low.remedy = "Choose a longer one.";
-        low.command = fmt::format("velollm optimize {} --ctx {} -o Modelfile", shell_word(facts.model), need);
+        low.command = with_context(std::to_string(need));
         low.docs = "docs/optimize.md, rule R2";
         exam.find(std::move(low));
     }

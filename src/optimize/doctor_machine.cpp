@@ -146,7 +146,10 @@ void check_quota(Exam& exam) {
                                            to_seconds(*host->quota_throttled), to_seconds(host->span)));
     if (exam.facts().threads.quota_cpus)
         out.evidence.push_back(fmt::format("the quota is {:.2f} CPUs", *exam.facts().threads.quota_cpus));
-    out.remedy = "Give it fewer threads than the quota has CPUs, or a larger quota.";
+    const auto quota_cpus = exam.facts().threads.quota_cpus;
+    const bool few = quota_cpus && threads_in_force(exam.facts()) <= std::max(1, static_cast<int>(*quota_cpus));
+    out.remedy = few ? "Its threads are as few as the quota has CPUs: only a larger quota would help."
+                     : "Give it no more threads than the quota has CPUs, or a larger quota.";
     out.gain = {{"decode", 1.0, 45.0}};
     exam.find(std::move(out));
 }

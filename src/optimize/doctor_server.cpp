@@ -151,6 +151,27 @@ void check_address(Exam& exam) {
     exam.find(std::move(wrong));
 }
 
+/// A model that is there, and doesn't come up: by the log's last word on a load.
+void check_last_load(Exam& exam) {
+    const std::string& log = exam.facts().observed.log;
+    constexpr std::string_view kFailed = "msg=\"Load failed\"";
+    const std::size_t failed = log.rfind(kFailed);
+    if (failed == std::string::npos || log.find("msg=\"starting llama-server\"", failed) != std::string::npos) return;
+    const std::string line = log.substr(failed, log.find('\n', failed) - failed);
+    const std::size_t at = line.find("error=");
+    Diagnosis out;
+    out.code = "load_failed";
+    out.severity = Severity::kProblem;
+    out.title = "The last load of a model failed";
+    out.evidence = {base::one_line(at == std::string::npos ? line : line.substr(at), 300),
+                    fmt::format("the log {}", exam.facts().observed.log_path)};
+    const bool cache = line.find("quantized V cache requires flash_attn") != std::string::npos;
+    out.remedy = cache ? "Let the server have OLLAMA_FLASH_ATTENTION=1, or take OLLAMA_KV_CACHE_TYPE away."
+                       : "Mend what its words name, and use the model again.";
+    out.docs = "docs/doctor.md";
+    exam.find(std::move(out));
+}
+
 void check_model(Exam& exam) {
     const Facts& facts = exam.facts();
     if (facts.engine == "embedded") return check_model_file(exam);
@@ -162,7 +183,7 @@ void check_model(Exam& exam) {
         return base::lower(name) == base::lower(facts.model) ||
                base::lower(name) == base::lower(facts.model + ":latest");
     };
-    if (std::any_of(names.begin(), names.end(), same)) return;
+    if (std::any_of(names.begin(), names.end(), same)) return check_last_load(exam);
     Diagnosis missing;
     missing.code = "model_missing";
     missing.severity = Severity::kProblem;
@@ -190,7 +211,7 @@ void check_shell(Exam& exam) {
 }
 
 void check_dead_names(Exam& exam) {
-    if (exam.facts().engine == "embedded") return exam.skip("the embedded engine reads no variables");
+    if (exam.facts().engine == "embedded") return exam.skip("no dead variable of the embedded engine is known");
     // Asked for itself: in the plan a name counts as in force once another rule has set its value.
     Draft draft(exam.facts());
     rule_dead_names(draft);

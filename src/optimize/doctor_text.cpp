@@ -142,7 +142,7 @@ std::string report_text(const Report& report, bool unicode) {
             text += wrapped("  ", fmt::format("{}: {}", fmt::join(names, ", "), one.why), 4);
         }
     }
-    return text + fmt::format("Next:  {}\n", next_step(report));
+    return base::printable(text + fmt::format("Next:  {}\n", next_step(report)));
 }
 
 std::string report_json(const Report& report, int indent, const std::string& created) {

@@ -108,8 +108,7 @@ Facts gather(const Target& target, Profile profile, const Limits& limits, const 
         if (limit) facts.memory_bytes = std::min(facts.memory_bytes, *limit);
     }
     const auto url = wire::parse_url(facts.observed.url, 0);
-    if (facts.observed.answering && url &&
-        !wire::is_loopback(*url)) {  // another machine: this one's figures say nothing
+    if (url && !wire::is_loopback(*url)) {  // another machine: this one's figures say nothing
         facts.hardware = {};
         facts.threads.count = 0;
         facts.memory_bytes = 0;
@@ -118,7 +117,7 @@ Facts gather(const Target& target, Profile profile, const Limits& limits, const 
     std::int64_t gpu_bytes = 0;
     for (const Gpu& gpu : facts.hardware.gpus)
         if (!gpu.integrated) gpu_bytes += gpu.vram_bytes.value_or(0);
-    facts.settings = settings_of(facts.observed, facts.model, gpu_bytes);
+    facts.settings = settings_of(facts.observed, facts.model, gpu_bytes, facts.shell);
     // A llama-server without a context takes what the model was trained for, as far as it fits.
     if (facts.engine == "llama-server" && !facts.observed.answering && facts.shape && facts.shape->context > 0)
         facts.settings.try_emplace(

@@ -101,19 +101,19 @@ std::int64_t needed_bytes(const Facts& facts, const model::MemoryQuestion& quest
     return place.gpu ? estimate.gpu.total_bytes() : estimate.host_needed_bytes();
 }
 
+std::int64_t divided_by(const Facts& facts) {
+    if (facts.engine != "llama-server" || facts.observed.shares_cache()) return 1;
+    return std::max<std::int64_t>(facts.observed.slots.value_or(1), 1);
+}
+
 std::int64_t most_context(const Facts& facts, const model::MemoryQuestion& question, const Place& place) {
     const auto most = [&](const model::ModelShape& shape) {
         return model::largest_context(shape, question, place.limit_bytes);
     };
     const std::int64_t sequences = facts.engine == "ollama" ? question.settings.sequences : 1;
-    std::optional<std::int64_t> found;
-    if (sequences == 1) {
-        found = most(*facts.shape);
-    } else {
-        model::ModelShape shape = *facts.shape;
-        shape.context *= sequences;  // what it was trained for holds for each sequence
-        found = most(shape);
-    }
+    model::ModelShape shape = *facts.shape;
+    shape.context *= facts.engine == "ollama" ? sequences : divided_by(facts);  // trained for holds for each sequence
+    const std::optional<std::int64_t> found = most(shape);
     return found ? *found / sequences / kStep * kStep : 0;
 }
 

@@ -92,6 +92,8 @@ std::string ask_ollama(Asker& ask, Observed& observed) {
         }
     }
     if (observed.model.empty() && !observed.models.empty()) observed.model = observed.models.front().name;
+    // Its newest one, before a usual one that isn't there.
+    if (observed.model.empty() && ask.get("/api/tags")) observed.model = ask.json().text("/models/0/name").value_or("");
     if (observed.model.empty()) observed.model = kDefaultModel;
     base::JsonWriter body;
     body.begin_object().field("model", observed.model).end_object();
@@ -125,20 +127,24 @@ ObservedProcess read_process(const system::System& system, int pid) {
     return process;
 }
 
-/// Of the server's children the one that holds the model.
-std::optional<ObservedProcess> find_worker(const system::System& system, int server, const std::string& file) {
-    std::optional<ObservedProcess> found;
-    std::size_t workers = 0;
+/// Of the server's children the one that holds the model. Several tags may share one file: then their contexts must
+/// tell them apart.
+std::optional<ObservedProcess> find_worker(const system::System& system, int server, const std::string& file,
+                                           const ObservedModel& loaded) {
+    std::vector<ObservedProcess> found;
     for (const int pid : hardware::process_tree(system, server)) {
         if (pid == server) continue;
         ObservedProcess process = read_process(system, pid);
         const auto model = flag_value(process.words, {"--model", "-m"});
-        if (!model) continue;
-        ++workers;
-        if (!file.empty() && *model == file) return process;
-        found = std::move(process);
+        if (model && (file.empty() || *model == file)) found.push_back(std::move(process));
     }
-    return workers == 1 && file.empty() ? found : std::nullopt;
+    if (found.size() > 1)
+        std::erase_if(found, [&](const ObservedProcess& process) {
+            const auto all = base::parse_int(flag_value(process.words, {"-c", "--ctx-size"}).value_or(""));
+            const auto slots = base::parse_int(flag_value(process.words, {"-np", "--parallel"}).value_or("1"));
+            return !all || *all / std::max<std::int64_t>(slots.value_or(1), 1) != loaded.context;
+        });
+    return found.size() == 1 ? std::optional(std::move(found.front())) : std::nullopt;
 }
 
 void read_log(const system::System& system, int pid, Observed& observed) {
@@ -150,7 +156,7 @@ void read_log(const system::System& system, int pid, Observed& observed) {
         const fs::path file = hardware::under_root(system, target.string());
         if (!fs::is_regular_file(file, error)) continue;
         if (auto text = system::read_end(file, kLogBytes)) {
-            observed.log = std::move(*text);
+            observed.log = std::string(log_of_this_run(*text));
             observed.log_path = target.string();
             return;
         }
@@ -178,7 +184,8 @@ void look_at_processes(const system::System& system, const wire::Url& url, const
     observed.unit = manager.unit;
     observed.container = manager.container;
     if (observed.engine == "ollama") {
-        observed.worker = find_worker(system, *pid, file);
+        if (const ObservedModel* loaded = observed.find_model(observed.model))
+            observed.worker = find_worker(system, *pid, file, *loaded);
         if (!observed.worker) observed.unseen.emplace_back("what the engine was told: the model isn't loaded");
     }
     read_log(system, *pid, observed);
@@ -233,7 +240,10 @@ Observed observe(const Target& target, const system::System& system, Clock& cloc
         fs::path(observed.server->words.front()).is_absolute())
         program.llama_server = observed.server->words.front();
     if (observed.version.empty()) observed.version = installed_version(program, system, clock);
-    if (!observed.answering)
+    if (!observed.answering && !wire::is_loopback(*url))
+        observed.unseen.push_back(fmt::format(
+            "a server: none answers at {}, and what its machine has can't be seen from here", observed.url));
+    else if (!observed.answering)
         observed.unseen.push_back(
             fmt::format("a server: none answers at {}, so this is planned from the hardware, the "
                         "models here and the installed program",

@@ -36,7 +36,8 @@ Facts gather(const Target& target, Profile profile, const Limits& limits, const 
 
 /// The settings in force, as far as `observed` shows them, with the engine's own defaults where they are known.
 /// `gpu_bytes`: memory of all GPUs, which Ollama's default context goes by.
-Settings settings_of(const Observed& observed, const std::string& model, std::int64_t gpu_bytes);
+Settings settings_of(const Observed& observed, const std::string& model, std::int64_t gpu_bytes,
+                     const system::Environment& shell = {});
 
 /// The value behind the last of `flags` in a command line, in both forms, "-c 4096" and "--ctx-size=4096". A flag
 /// without a value behind it is "1". Nothing when none is there.
@@ -59,6 +60,14 @@ Manager manager_of(std::string_view proc_cgroup, int pid);
 
 /// PARAMETER lines as /api/show states them: "num_ctx                        4096\nstop ...".
 std::map<std::string, std::string> parse_parameters(std::string_view text);
+
+/// What an Ollama has written since it was started: a log may go on from run to run.
+std::string_view log_of_this_run(std::string_view log);
+
+/// A variable's value as Ollama takes it: without blanks and quotes around it. A switch is on by any word but those of
+/// Go's ParseBool for false (envconfig/config.go: Var, BoolWithDefault).
+std::string ollama_value(std::string_view value);
+bool ollama_switch(std::string_view value);
 
 /// A value of the last "server config" line of Ollama's log; nothing without one, or when the map lacks the name.
 std::optional<std::string> config_in_log(std::string_view log, std::string_view name);

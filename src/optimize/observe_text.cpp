@@ -10,6 +10,8 @@
 namespace velollm::optimize {
 namespace {
 
+constexpr std::string_view kServerConfig = "msg=\"server config\"";  // Ollama's first line
+
 /// The last line of `log` that has `mark`; empty when none has.
 std::string_view last_line_with(std::string_view log, std::string_view mark) {
     const std::size_t at = log.rfind(mark);
@@ -93,8 +95,29 @@ std::map<std::string, std::string> parse_parameters(std::string_view text) {
     return out;
 }
 
+std::string_view log_of_this_run(std::string_view log) {
+    const std::size_t at = log.rfind(kServerConfig);
+    if (at == std::string_view::npos) return log;
+    const std::size_t begin = log.rfind('\n', at);
+    return begin == std::string_view::npos ? log : log.substr(begin + 1);
+}
+
+std::string ollama_value(std::string_view value) {
+    const std::string_view text = base::trim(value);
+    const std::size_t first = text.find_first_not_of("\"'");
+    return first == std::string_view::npos ? ""
+                                           : std::string(text.substr(first, text.find_last_not_of("\"'") + 1 - first));
+}
+
+bool ollama_switch(std::string_view value) {
+    const std::string text = ollama_value(value);
+    for (const char* no : {"0", "f", "F", "false", "FALSE", "False"})
+        if (text == no) return false;
+    return !text.empty();
+}
+
 std::optional<std::string> config_in_log(std::string_view log, std::string_view name) {
-    const std::string_view line = last_line_with(log, "msg=\"server config\"");
+    const std::string_view line = last_line_with(log, kServerConfig);
     const std::string mark = fmt::format("{}:", name);
     std::size_t at = line.find("map[" + mark);
     if (at != std::string_view::npos)

@@ -54,9 +54,13 @@ std::string start_words(const Plan& plan) {
 /// Says what the format can't carry, and which one can.
 std::string left_out_lines(const Plan& plan, std::string_view channel, std::string_view mark) {
     std::string text;
-    for (const std::string& setting : left_out(plan, channel))
-        text += fmt::format("{} {} has no line here: take  --format {}\n", mark, setting,
+    for (const std::string& setting : left_out(plan, channel)) {
+        const auto pin = channel == "environment" ? plan.pinned.find(setting) : plan.pinned.end();
+        const std::string why =
+            pin == plan.pinned.end() ? "" : fmt::format(", since {} wins over a variable", comment(pin->second));
+        text += fmt::format("{} {} has no line here{}: take  --format {}\n", mark, setting, why,
                             plan.engine == "ollama" ? "modelfile" : "llama-server");
+    }
     return text;
 }
 
@@ -118,8 +122,8 @@ std::string render_shell(const Plan& plan, std::string_view use, std::string_vie
 }
 
 std::string render_env(const Plan& plan) {
-    return render_shell(plan, ". velollm.sh   (sh, dash, bash, zsh; there also: source velollm.sh)", "unset",
-                        [](const Line& line) {
+    return render_shell(plan, ". ./velollm.sh   (sh, dash, bash, zsh; in the last two also: source velollm.sh)",
+                        "unset", [](const Line& line) {
                             return line.value.empty() ? fmt::format("unset {}\n", line.name)
                                                       : fmt::format("export {}={}\n", line.name, sh_word(line.value));
                         });
@@ -231,12 +235,14 @@ Result<std::string> render_modelfile(const Plan& plan) {
     return text;
 }
 
-std::string render_request(const Plan& plan) {
+Result<std::string> render_request(const Plan& plan) {
     base::JsonWriter json(2);
-    json.begin_object().field("model", plan.model);
-    json.key("options").begin_object();
-    for (const Line& line : lines_for(plan, "request")) {
-        if (line.value.empty()) continue;
+    std::vector<Line> lines = lines_for(plan, "request");
+    std::erase_if(lines, [](const Line& line) { return line.value.empty(); });
+    if (lines.empty() && !plan.changes().empty())
+        return Error{ErrorCode::kUsage, "No request can carry these changes: they are settings of the server",
+                     "Take another --format, such as env or systemd."};
+    const auto write = [&](const Line& line) {
         json.key(line.name);
         if (const auto number = base::parse_int(line.value))
             json.value(*number);
@@ -244,7 +250,14 @@ std::string render_request(const Plan& plan) {
             json.value(line.value == "true");
         else
             json.value(line.value);
-    }
+    };
+    json.begin_object().field("model", plan.model);
+    // Ollama takes this one beside the options, not among them (docs/api.md).
+    for (const Line& line : lines)
+        if (line.name == "keep_alive") write(line);
+    json.key("options").begin_object();
+    for (const Line& line : lines)
+        if (line.name != "keep_alive") write(line);
     json.end_object().end_object();
     return json.text() + "\n";
 }
@@ -319,6 +332,7 @@ std::vector<Line> lines_for(const Plan& plan, std::string_view channel) {
                 name = knob->name;
             }
             if (!is_plain_name(name)) continue;
+            if (channel == "environment" && !change.value.empty() && plan.pinned.contains(change.setting)) continue;
             std::erase_if(lines, [&](const Line& line) { return line.name == name; });
             lines.push_back({name, change.value, fmt::format("{}: {}", finding.rule, finding.title)});
         }
@@ -329,9 +343,10 @@ std::vector<Line> lines_for(const Plan& plan, std::string_view channel) {
 std::vector<std::string> left_out(const Plan& plan, std::string_view channel) {
     std::vector<std::string> names;
     for (const Change& change : plan.changes()) {
-        if (change.value.empty() || change.channel == channel ||
-            knob_for(plan.engine, plan.version, channel, change.setting) != nullptr)
-            continue;
+        const bool pinned = channel == "environment" && plan.pinned.contains(change.setting);
+        const bool carried =
+            change.channel == channel || knob_for(plan.engine, plan.version, channel, change.setting) != nullptr;
+        if (change.value.empty() || (carried && !pinned)) continue;
         if (std::find(names.begin(), names.end(), change.setting) == names.end()) names.push_back(change.setting);
     }
     return names;
@@ -349,6 +364,11 @@ std::vector<Line> own_lines(const Plan& plan) {
 }
 
 Result<std::string> render(const Plan& plan, Format format) {
+    const bool of_server = format == Format::kSystemd || format == Format::kDocker || format == Format::kLaunchd;
+    if ((plan.engine == "embedded" && of_server) || (plan.engine == "llama-server" && format == Format::kLaunchd))
+        return Error{ErrorCode::kUsage, fmt::format("--format {} is not for {}", format_name(format), plan.engine),
+                     plan.engine == "embedded" ? "The embedded engine is this program: take  --format env"
+                                               : "It is for the Ollama app: take  --format llama-server"};
     switch (format) {
         case Format::kText: return plan_text(plan, false);
         case Format::kEnv: return render_env(plan);

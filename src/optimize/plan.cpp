@@ -96,8 +96,15 @@ std::vector<Change> Plan::changes() const {
     return all;
 }
 
+bool Plan::judged() const {
+    if (measured) return settled;
+    return findings.empty() && !unmet && !version.empty() && (model_bytes > 0 || unseen.empty());
+}
+
 std::string Plan::nothing_to_change() const {
-    if (measured) return "Nothing to change: nothing that was tried is measurably better.";
+    if (measured) return outcome;
+    if (!findings.empty()) return "Nothing to write: what is said above is to be tried, or to be done elsewhere.";
+    if (unmet) return "Nothing to write: what was asked for can't be reached by a setting; the note says why.";
     if (!judged()) return "Nothing to propose: too little could be seen to judge by.";
     return "Nothing to change: your configuration is already as good as rules can make it.";
 }
@@ -170,6 +177,32 @@ void add(Draft& draft, Finding finding) {
     draft.plan.findings.push_back(std::move(finding));
 }
 
+namespace {
+
+/// What wins over variables of the server: its command line, the model's Modelfile, what a client has sent.
+std::map<std::string, std::string> pinned_of(const Facts& facts) {
+    std::map<std::string, std::string> pinned;
+    const Observed& observed = facts.observed;
+    for (const auto& [name, value] : observed.modelfile)
+        if (const Knob* knob = find_knob(facts.engine, facts.version, "modelfile", name))
+            pinned.try_emplace(knob->setting, fmt::format("{} {} of the model's Modelfile", name, value));
+    if (observed.worker && facts.engine == "ollama")
+        if (const auto threads = flag_value(observed.worker->words, {"-t", "--threads"}))
+            pinned.try_emplace("threads", fmt::format("num_thread {} that a client asks for", *threads));
+    if (facts.engine != "llama-server" || !observed.server) return pinned;
+    for (const Knob& knob : registry().knobs) {
+        if (knob.engine != "llama-server" || knob.channels.front() != "flag") continue;
+        std::vector<std::string> flags = knob.aliases;
+        flags.push_back(knob.name);
+        for (const std::string& flag : flags)
+            if (const auto value = flag_value(observed.server->words, {flag}))
+                pinned.try_emplace(knob.setting, fmt::format("{} {} on the server's command line", flag, *value));
+    }
+    return pinned;
+}
+
+}  // namespace
+
 Plan plan_frame(const Facts& facts) {
     Plan plan;
     plan.engine = facts.engine;
@@ -183,6 +216,7 @@ Plan plan_frame(const Facts& facts) {
     plan.memory_bytes = facts.memory_bytes;
     plan.manager = facts.observed.manager;
     plan.unit = facts.observed.unit;
+    plan.pinned = pinned_of(facts);
     plan.processor = facts.hardware.cpu.model;
     if (facts.shape) {
         plan.model_bytes = model::tensor_bytes(facts.shape->tensors);

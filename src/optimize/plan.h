@@ -150,9 +150,14 @@ struct Plan {
     std::string unit;
     std::string processor;
     bool measured = false;  ///< made by a search, not by the rules
+    std::string outcome;    ///< of the search, where it changes nothing, in words
+    bool settled = false;   ///< of the search: nothing better is there, as far as it can see
+    bool unmet = false;     ///< a limit of the user's can't be kept: a note says why
+    /// Settings for which a variable of the server does nothing, since something else wins, and what that is.
+    std::map<std::string, std::string> pinned = {};
 
-    /// Enough was seen to say that nothing needs a change.
-    bool judged() const { return measured || model_bytes > 0 || unseen.empty(); }
+    /// Enough was seen, and nothing found, so that nothing needs a change.
+    bool judged() const;
     /// Why there is nothing to change, in words for a person.
     std::string nothing_to_change() const;
     /// All changes that may be written, in order.

@@ -1,5 +1,8 @@
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "base/text.h"
 #include "optimize/outputs.h"
 #include "optimize/rules.h"
 
@@ -27,7 +30,7 @@ std::string heading(const Plan& plan) {
 
 std::string effect_words(const Effect& effect) {
     if (effect.high <= 1.0) return fmt::format("{} x {:.3g} .. {:.3g}", effect.metric, effect.low, effect.high);
-    return fmt::format("{} x {:.2g} .. {:.2g}", effect.metric, effect.low, effect.high);
+    return fmt::format("{} x {:.3g} .. {:.3g}", effect.metric, effect.low, effect.high);
 }
 
 std::string change_words(const Change& change) {
@@ -40,6 +43,15 @@ std::string change_words(const Change& change) {
                               : change.channel == "flag"      ? "command line of the server"
                                                               : "request";
     return fmt::format("{}  ({}{})", form, where, old);
+}
+
+/// The option that writes a file in which all of it has a line.
+std::string write_words(const Plan& plan) {
+    if (plan.engine == "llama-server") return "--format llama-server";
+    const std::vector<Change> changes = plan.changes();
+    const bool of_model =
+        std::all_of(changes.begin(), changes.end(), [](const Change& change) { return change.channel == "modelfile"; });
+    return of_model && !left_out(plan, "environment").empty() ? "-o Modelfile" : "-o velollm.sh";
 }
 
 std::string finding_text(const Finding& finding) {
@@ -66,15 +78,14 @@ std::string plan_text(const Plan& plan, bool unicode) {
     if (plan.changes().empty()) {
         text += fmt::format("\n{}{}\n", unicode && plan.judged() ? "✓ " : "", plan.nothing_to_change());
     } else {
-        text += fmt::format("\nPlan {}. Nothing was changed. Write it: add  {}\n", plan.id,
-                            plan.engine == "llama-server" ? "--format llama-server" : "-o velollm.sh");
+        text += fmt::format("\nPlan {}. Nothing was changed. Write it: add  {}\n", plan.id, write_words(plan));
     }
     for (const std::string& note : plan.notes) text += fmt::format("Note: {}.\n", note);
     if (!plan.unseen.empty()) {
         text += "Not seen:\n";
         for (const std::string& unseen : plan.unseen) text += fmt::format("  {}\n", unseen);
     }
-    return text;
+    return base::printable(std::move(text));
 }
 
 }  // namespace velollm::optimize

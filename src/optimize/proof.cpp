@@ -33,6 +33,39 @@ const std::optional<ObservedProcess>& computing(const Observed& observed) {
     return observed.engine == "ollama" ? observed.worker : observed.server;
 }
 
+/// A variable's value as the engine reads it.
+std::string as_read(const std::string& engine, const Knob& knob, const std::string& value) {
+    if (engine != "ollama" || !knob.name.starts_with("OLLAMA_")) return value;
+    const std::string text = ollama_value(value);
+    return knob.type == "boolean" && !text.empty() ? (ollama_switch(text) ? "true" : "false") : text;
+}
+
+/// The value says that the engine chooses.
+bool is_default(const Knob& knob, const std::string& value) {
+    return value == "-1" || value == "auto" || (knob.name == "OLLAMA_NUM_PARALLEL" && value == "0");
+}
+
+/// A flag may be given by its variable instead.
+std::optional<Proof> by_variable(const Expected& expected, const Facts& facts) {
+    const Knob* variable = knob_for(facts.engine, facts.version, "environment", expected.setting);
+    const auto& server = facts.observed.server;
+    if (expected.channel != "flag" || variable == nullptr || !server) return std::nullopt;
+    const auto it = server->env.find(variable->name);
+    const Knob* flag = find_knob(facts.engine, facts.version, "flag", expected.knob);
+    if (it == server->env.end() || flag == nullptr) return std::nullopt;
+    std::vector<std::string> flags = flag->aliases;
+    flags.push_back(flag->name);
+    if (flag_value(server->words, flags) || !same_value(variable->type, it->second, expected.value))
+        return std::nullopt;
+    return Proof{expected.setting,
+                 expected.knob,
+                 expected.value,
+                 it->second,
+                 fmt::format("{} in the environment of the server, process {}", variable->name, server->pid),
+                 ProofState::kVerified,
+                 ""};
+}
+
 /// A command line is seen as a whole: a flag that isn't there is the default.
 bool place_was_seen(const serde::ReadBack& back, const Observed& observed, const std::string& model) {
     const auto& process = computing(observed);
@@ -81,9 +114,18 @@ std::string why_not(const Expected& expected, const Knob* knob, const Facts& fac
         return fmt::format("the model {} has no {} {}: create the new tag and use it", facts.model, expected.knob,
                            expected.value);
     if (expected.channel == "request") return "the last request asked for something else, or for nothing";
-    if (expected.channel == "flag") return fmt::format("the server was started without {}", expected.knob);
+    if (expected.channel == "flag") {
+        std::vector<std::string> flags = knob->aliases;
+        flags.push_back(knob->name);
+        const auto now = process ? flag_value(process->words, flags) : std::nullopt;
+        return now ? fmt::format("the server was started with {} {}", expected.knob, *now)
+                   : fmt::format("the server was started without {}", expected.knob);
+    }
     if (!observed.server || !observed.server->env_known) return "";
-    if (observed.server->env.contains(expected.knob)) return "the server has it, and something else wins";
+    if (const auto it = observed.server->env.find(expected.knob); it != observed.server->env.end())
+        return same_value(knob->type, as_read(facts.engine, *knob, it->second), expected.value)
+                   ? "the server has it, and something else wins"
+                   : fmt::format("the server was started with {}={}", expected.knob, it->second);
     const std::string where =
         observed.container      ? fmt::format("it runs in a container, which needs -e {}=...", expected.knob)
         : observed.unit.empty() ? "it must be started again from where the variable is set"
@@ -93,6 +135,13 @@ std::string why_not(const Expected& expected, const Knob* knob, const Facts& fac
                ? fmt::format("it is set in this shell, but the server (process {}) was started without it; {}",
                              observed.server->pid, where)
                : fmt::format("the server (process {}) was started without it; {}", observed.server->pid, where);
+}
+
+bool in_modelfile(const Facts& facts, const std::string& setting) {
+    return std::any_of(facts.observed.modelfile.begin(), facts.observed.modelfile.end(), [&](const auto& line) {
+        const Knob* parameter = find_knob(facts.engine, facts.version, "modelfile", line.first);
+        return parameter != nullptr && parameter->setting == setting;
+    });
 }
 
 Proof prove_gone(const Expected& expected, const Facts& facts, Proof proof) {
@@ -140,8 +189,12 @@ Proof prove_one(const Expected& expected, const Facts& facts) {
         if (!shown && !place_was_seen(back, observed, facts.model)) continue;
         proof.place = place_words(back, observed);
         proof.observed = shown.value_or("");
-        const bool as_default = !shown && (expected.value == "-1" || expected.value == "auto");
-        const bool same = as_default || (shown && same_value(knob->type, *shown, expected.value));
+        const std::string wanted =
+            expected.channel == "environment" ? as_read(facts.engine, *knob, expected.value) : expected.value;
+        const bool as_default = is_default(*knob, wanted) && (!shown || knob->name == "OLLAMA_NUM_PARALLEL");
+        const bool same = as_default || (shown && same_value(knob->type, *shown, wanted));
+        if (!same)
+            if (auto other = by_variable(expected, facts)) return *other;
         proof.state = same ? ProofState::kVerified : ProofState::kNotApplied;
         if (!same) proof.why = why_not(expected, knob, facts);
         return proof;
@@ -159,8 +212,10 @@ bool same_value(const std::string& type, std::string a, std::string b) {
     if (type == "duration") {
         const auto x = duration_seconds(a);
         const auto y = duration_seconds(b);
-        // Ollama shows "for ever" as the longest time there is.
-        return x && y && (*x == *y || (*x < 0 && *y < 0));
+        // Ollama shows "for ever" as the longest time there is, of 292 years.
+        constexpr double kForEver = 9e9;
+        const auto for_ever = [&](double seconds) { return seconds < 0 || seconds > kForEver; };
+        return x && y && (*x == *y || (for_ever(*x) && for_ever(*y)));
     }
     const auto x = base::parse_double(a);
     const auto y = base::parse_double(b);
@@ -188,7 +243,11 @@ std::optional<std::string> shown_at(const serde::ReadBack& back, const Observed&
         if (process && observed.engine == "ollama" && key == "-lm") return value && *value == "none" ? "false" : "true";
         return value;
     }
-    if (back.place == "log_threads") return threads_in_log(observed.log);
+    if (back.place == "log_threads") {
+        // Of several models the last line is of the one that was loaded last; of none, of one that is gone.
+        if (observed.engine == "ollama" && (!observed.worker || observed.models.size() > 1)) return std::nullopt;
+        return threads_in_log(observed.log);
+    }
     if (back.place == "log_load") return load_in_log(observed.log, key);
     if (back.place == "log_config") {
         auto value = config_in_log(observed.log, key);
@@ -217,6 +276,8 @@ std::vector<Expected> expected_of_server(const Facts& facts) {
             if (value.empty() || verdict.use == NameUse::kUnknown) continue;
             if (verdict.use == NameUse::kRead && verdict.setting.empty()) continue;  // read for another end
             if (sent_by_us(name) && in_force(facts.settings, verdict.setting, value)) continue;
+            // Which is meant to win for this model.
+            if (verdict.use == NameUse::kRead && in_modelfile(facts, verdict.setting)) continue;
             out.push_back({verdict.setting, value, "environment", name});
         }
     for (const auto& [name, value] : facts.observed.modelfile)
@@ -239,9 +300,10 @@ std::string proofs_text(const std::vector<Proof>& proofs) {
         if (proof.state == ProofState::kNotApplied && !proof.observed.empty())
             rest = fmt::format("{}: {}", proof.place, proof.observed);
         if (!proof.why.empty()) rest += fmt::format("{}{}", rest.empty() ? "" : "; ", proof.why);
-        text += fmt::format("  {:<13}  {:<32}  {}\n", state_name(proof.state), name, rest);
+        text += fmt::format("  {:<13}  {:<32}  {}\n", state_name(proof.state), base::one_line(name, 400),
+                            base::one_line(rest, 2000));
     }
-    return text;
+    return base::printable(std::move(text));
 }
 
 }  // namespace velollm::optimize

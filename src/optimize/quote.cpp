@@ -64,6 +64,12 @@ std::string sh_word(std::string_view value) {
     return out + "'";
 }
 
+std::string shell_word(const std::string& value) {
+    constexpr std::string_view kPlain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/@-+=,";
+    const bool plain = !value.empty() && value.find_first_not_of(kPlain) == std::string::npos;
+    return plain ? value : sh_word(value);
+}
+
 std::string fish_word(std::string_view value) {
     return "'" + escaped(until_nul(value), "\\'", '\\') + "'";
 }

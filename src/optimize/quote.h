@@ -10,6 +10,7 @@ namespace velollm::optimize {
 /// which no variable can hold, ends it.
 
 std::string sh_word(std::string_view value);          ///< sh, dash, bash, zsh
+std::string shell_word(const std::string& value);     ///< the same for a command that is printed: bare where it can be
 std::string fish_word(std::string_view value);        ///< fish
 std::string powershell_word(std::string_view value);  ///< PowerShell, all of whose single quotes are doubled
 std::string systemd_word(std::string_view value);     ///< Environment= of a unit (systemd.syntax(7), systemd.unit(5))

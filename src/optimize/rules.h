@@ -52,6 +52,9 @@ std::int64_t needed_bytes(const Facts& facts, const model::MemoryQuestion& quest
 /// The largest value of num_ctx, a multiple of 1024, that fits with the rest as asked; 0: none does.
 std::int64_t most_context(const Facts& facts, const model::MemoryQuestion& question, const Place& place);
 
+/// Slots of a llama-server that its context is divided among; 1 where each may have all of it.
+std::int64_t divided_by(const Facts& facts);
+
 /// Layers that guess several tokens ahead, which a draft-mtp reads.
 bool has_prediction_layers(const model::ModelShape& shape);
 

@@ -81,22 +81,24 @@ void shrink(Draft& draft, const Asked& asked, std::int64_t context, std::int64_t
 }
 
 void widen(Draft& draft, const Asked& asked, std::int64_t context, std::int64_t wanted, std::int64_t most) {
-    const std::int64_t trained = draft.facts.shape->context;
+    const std::int64_t slots = divided_by(draft.facts);
+    const std::int64_t trained = draft.facts.shape->context * slots;
     std::int64_t value = std::min(rounded_up(wanted), most);
     if (trained > 0) value = std::min(value, trained);
-    if (value <= context) {
+    if (value < wanted) {
+        draft.plan.unmet = true;
         draft.plan.notes.push_back(
-            fmt::format("a context of {} is wanted; {} is the most that fits or that the model was trained for", wanted,
-                        std::max(context, most)));
-        return;
+            fmt::format("a context of {} is wanted; {} is the most that fits or that the model was trained for",
+                        wanted / slots, std::max(context, most) / slots));
     }
+    if (value <= context) return;
     Finding finding;
     finding.rule = "R2";
-    finding.title = fmt::format("The context of {} is too short for what is asked of it", context);
+    finding.title = fmt::format("The context of {} is too short for what is asked of it", context / slots);
     finding.evidence = {
-        draft.facts.limits.context_tokens
-            ? fmt::format("wanted: {} tokens", wanted)
-            : fmt::format("requests of the profile {} need {} tokens", profile_name(draft.facts.profile), wanted),
+        draft.facts.limits.context_tokens ? fmt::format("wanted: {} tokens", wanted / slots)
+                                          : fmt::format("requests of the profile {} need {} tokens",
+                                                        profile_name(draft.facts.profile), wanted / slots),
         draft.facts.engine == "ollama" ? "Ollama cuts longer prompts without saying so" : "longer prompts are refused",
         fmt::format("{}, now", room_words(asked))};
     const double grown = static_cast<double>(value) / static_cast<double>(std::max<std::int64_t>(context, 1));
@@ -110,9 +112,7 @@ void widen(Draft& draft, const Asked& asked, std::int64_t context, std::int64_t 
 
 /// Of the setting: llama-server without a shared cache divides it among its slots.
 std::int64_t wanted_context(const Facts& facts) {
-    const std::int64_t slots =
-        facts.engine == "llama-server" && !facts.observed.shares_cache() ? facts.observed.slots.value_or(1) : 1;
-    return facts.limits.context_tokens.value_or(profile_context(facts.profile)) * slots;
+    return facts.limits.context_tokens.value_or(profile_context(facts.profile)) * divided_by(facts);
 }
 
 }  // namespace

@@ -58,6 +58,7 @@ Budget budget_of(const Facts& facts) {
 }
 
 std::vector<std::string> channels_of(const Facts& facts) {
+    if (facts.engine == "embedded") return {"environment"};
     if (facts.engine != "ollama") return {"flag", "request"};
     // A Modelfile's value wins over the variable, so it is the one to change.
     if (facts.observed.modelfile.contains("num_thread")) return {"modelfile"};
@@ -77,9 +78,11 @@ int threads_budget(const Facts& facts) {
 
 void rule_threads(Draft& draft) {
     const Facts& facts = draft.facts;
-    if (facts.engine == "embedded" || facts.threads.count < 1 || !processor_computes(facts, draft.settings)) return;
-    const Automatic automatic = automatic_threads(facts);
     const bool chosen = is_chosen(draft.settings, "threads");
+    // By itself the embedded engine takes what may run.
+    if (facts.engine == "embedded" && !chosen) return;
+    if (facts.threads.count < 1 || !processor_computes(facts, draft.settings)) return;
+    const Automatic automatic = automatic_threads(facts);
     const int current = threads_in_force(facts);
     const Budget budget = budget_of(facts);
     if (current == budget.threads || current < 1) return;
@@ -96,8 +99,10 @@ void rule_threads(Draft& draft) {
                     .undo = {}};
     const bool too_many = current > budget.threads;
     finding.title = fmt::format("{} {} {} thread{}, {} can run", too_many ? "Too many threads:" : "Too few threads:",
-                                facts.engine == "ollama" ? "Ollama takes" : "the server takes", current,
-                                current == 1 ? "" : "s", budget.threads);
+                                facts.engine == "ollama"     ? "Ollama takes"
+                                : facts.engine == "embedded" ? "the embedded engine takes"
+                                                             : "the server takes",
+                                current, current == 1 ? "" : "s", budget.threads);
     finding.evidence = {chosen ? fmt::format("threads {} ({})", current, draft.settings.at("threads").from)
                                : fmt::format("by itself the engine takes {}: {}", automatic.threads, automatic.why),
                         fmt::format("usable: {} ({})", budget.threads, budget.reason)};
@@ -111,6 +116,14 @@ void rule_threads(Draft& draft) {
         finding.confidence = Confidence::kMedium;
     }
     if (!chosen && facts.observed.version.empty()) finding.confidence = Confidence::kMedium;
+    const auto pin = draft.plan.pinned.find("threads");
+    if (facts.engine == "ollama" && pin != draft.plan.pinned.end() &&
+        !facts.observed.modelfile.contains("num_thread")) {
+        // Neither a variable nor a Modelfile wins over a request.
+        finding.advice =
+            fmt::format("Take it out of the client, or let it ask for {}: {}.", budget.threads, pin->second);
+        return add(draft, std::move(finding));
+    }
     const auto change = change_of(draft, "threads", std::to_string(budget.threads), channels_of(facts));
     if (!change) return;
     finding.changes = {*change};

@@ -95,7 +95,13 @@ private:
     /// A against A: what two blocks of the same settings differ by, and what a block takes.
     Result<void> measure_noise() {
         const TimePoint begin = clock_.now();
-        const auto same = confirm([this](std::size_t, std::size_t requests) { return block({}, requests); },
+        const auto one = [&](std::size_t, std::size_t requests) -> Result<benchmark::Block> {
+            const TimePoint before = clock_.now();
+            auto measured = block({}, requests);
+            if (measured && 2 * (clock_.now() - before) > plan_.budget) return too_long(clock_.now() - before);
+            return measured;
+        };
+        const auto same = confirm(one,
                                   {.cost = plan_.cost,
                                    .delta = plan_.delta,
                                    .reload = plan_.reload,
@@ -103,8 +109,7 @@ private:
                                    .most_pairs = kNoisePairs,
                                    .budget = plan_.budget / 3,
                                    .seed = next_seed()},
-                                  clock_, stop_,
-                                  [&](const benchmark::AbResult& now) {
+                                  clock_, stop_, [&](const benchmark::AbResult& now) {
                                       show(fmt::format("Noise: pair {} of {}", now.pairs.size(), kNoisePairs), 0);
                                   });
         if (!same) return same.error();
@@ -116,24 +121,27 @@ private:
             if (pair.complete()) ratios.push_back(std::log(*pair.values[1] / *pair.values[0]));
         const Ns spent = clock_.now() - begin;
         if (ratios.size() < 2 && 3 * spent > plan_.budget)
-            return Error{
-                ErrorCode::kNoValidResult,
-                fmt::format("The settings as they are take {:.0f} s for one block: too long for this budget",
-                            to_seconds(spent) / static_cast<double>(2 * same->measured.pairs.size())),
-                "Do what the rules say first:  velollm optimize\nor take a larger budget, or a smaller model."};
+            return too_long(spent / static_cast<std::int64_t>(2 * same->measured.pairs.size()));
         if (ratios.size() < 2)
             return Error{ErrorCode::kNoValidResult, "The settings as they are brought no speed to compare with",
                          "See  velollm benchmark"};
         result_.noise = stats::deviation(ratios);
         result_.block = spent / static_cast<std::int64_t>(2 * same->measured.pairs.size());
         const std::size_t pairs = pairs_to_confirm();
-        result_.visible = std::expm1(stats::planned_looks(pairs).back().reach * result_.noise);
+        result_.visible = visible_gain(result_.noise, pairs, plan_.delta);
         say(
             fmt::format("Equal settings differ by {:.1f} % from block to block (a block takes {:.1f} s); the "
                         "confirmation, in some {} "
-                        "pairs, can see a gain of {:.1f} %.",
+                        "pairs, finds a gain of {:.1f} %.",
                         100.0 * result_.noise, to_seconds(result_.block), pairs, 100.0 * result_.visible));
         return {};
+    }
+
+    static Error too_long(Ns block) {
+        return {ErrorCode::kNoValidResult,
+                fmt::format("The settings as they are take {:.0f} s for one block: too long for this budget",
+                            to_seconds(block)),
+                "Do what the rules say first:  velollm optimize\nor take a larger budget, or a smaller model."};
     }
 
     /// The pairs that the time left by the search is enough for; the first look is after 8.
@@ -167,7 +175,7 @@ private:
             return choice;
         };
         const RaceRules rules{.most_runs = runs_of_stage(done.values.size()), .seed = next_seed()};
-        say(fmt::format("{} {}: as it is and {} other value{}, at most {} blocks", stage.id, stage.setting,
+        say(fmt::format("{} {}: as it is and {} other value{}, at most {} runs", stage.id, stage.setting,
                         stage.values.size(), stage.values.size() == 1 ? "" : "s", rules.most_runs));
         std::size_t runs = 0;
         std::string standing;
@@ -175,7 +183,7 @@ private:
             done.values.size(),
             [&](std::size_t runner) -> Result<double> {
                 if (stopped()) return Error{ErrorCode::kInterrupted, "Stopped", ""};
-                show(fmt::format("{} {}: block {} of at most {}{}", stage.id, stage.setting, runs + 1, rules.most_runs,
+                show(fmt::format("{} {}: run {} of at most {}{}", stage.id, stage.setting, runs + 1, rules.most_runs,
                                  standing),
                      rules.most_runs - std::min(runs, rules.most_runs) + later_ + blocks_to_confirm());
                 ++runs;
@@ -306,6 +314,7 @@ private:
                       : cut               ? SearchEnd::kStopped
                                           : SearchEnd::kNoImprovement;
         if (confirmed->improved) judge_others(*confirmed);
+        result_.visible = visible_gain(result_.noise, confirmed->measured.judgement.n, plan_.delta);
         result_.confirmed = std::move(*confirmed);
         return {};
     }
@@ -341,6 +350,14 @@ private:
 };
 
 }  // namespace
+
+double visible_gain(double noise, std::size_t pairs, double delta) {
+    if (pairs == 0) return 0.0;
+    constexpr double kPowerErrors = 0.84;  // standard errors: the normal quantile of 80 %
+    const double told = stats::planned_looks(pairs).back().reach * noise;
+    const double large = std::log1p(delta) + kPowerErrors * noise / std::sqrt(static_cast<double>(pairs));
+    return std::expm1(std::max(told, large));
+}
 
 Result<SearchResult> search(const SearchPlan& plan, const MeasureChoice& measure, Clock& clock,
                             const std::function<bool()>& stop, const OnProgress& progress) {

@@ -66,10 +66,9 @@ struct SearchResult {
     SearchEnd end = SearchEnd::kNoImprovement;
     Choice best;  ///< empty: as it was
     std::vector<StageResult> stages;
-    /// Spread of the ratio of two blocks with the same settings, and how small a gain the confirmation can see.
-    double noise = 0.0;
-    double visible = 0.0;
-    Ns block{};  ///< what a block takes
+    double noise = 0.0;    ///< spread of the ratio of two blocks with the same settings
+    double visible = 0.0;  ///< visible_gain() of the confirmation that there was, or that there is time for
+    Ns block{};            ///< what a block takes
     std::optional<Confirmation> confirmed;
     std::string worse;  ///< the measure of kTradeoff, in words
     std::size_t blocks = 0;
@@ -81,6 +80,10 @@ struct Notice {
     bool passing = false;  ///< how far it is, and until when: true until the next line comes
 };
 using OnProgress = std::function<void(const Notice&)>;
+
+/// The gain that a confirmation of so many pairs finds with 80 %: it must be told from nothing, and come out at `delta`
+/// at least. `noise`: of the ratio of two blocks, as a logarithm.
+double visible_gain(double noise, std::size_t pairs, double delta);
 
 /// Searches stage by stage, each with a race in blocks that all share, takes a winner only where it is ahead by delta /
 /// 2, leaves each change out once to see whether it is missed, and confirms what is left against what was, in pairs on

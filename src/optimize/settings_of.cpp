@@ -30,9 +30,11 @@ public:
         for (const auto& [name, value] : observed_.server->env) {
             const Knob* knob = find_knob(observed_.engine, observed_.version, "environment", name);
             if (knob == nullptr) continue;
-            std::string text(base::trim(value));
-            if (knob->setting == "flash_attention" && observed_.engine == "ollama")
-                text = text == "0" || base::lower(text) == "false" ? "off" : "on";
+            const bool ollama = observed_.engine == "ollama";
+            std::string text = ollama ? ollama_value(value) : std::string(base::trim(value));
+            if (knob->setting == "flash_attention" && ollama && !text.empty())
+                text = ollama_switch(text) ? "on" : "off";
+            if (name == "OLLAMA_NUM_PARALLEL" && text == "0") continue;  // as it is by itself
             put(knob->setting, text, fmt::format("{} of the server (process {})", name, observed_.server->pid));
         }
     }
@@ -90,7 +92,7 @@ void add_ollama(const Observed& observed, const std::string& model, std::int64_t
     collect.usual("keep_alive", "5m");
 }
 
-void add_llama_server(const Observed& observed, Collector& collect) {
+void add_llama_server(const Observed& observed, Collector& collect, Settings& settings) {
     const std::int64_t caches = observed.shares_cache() ? 1 : observed.slots.value_or(1);
     if (observed.server)
         if (const auto context = flag_value(observed.server->words, {"-c", "--ctx-size"}); context && *context != "0")
@@ -106,24 +108,35 @@ void add_llama_server(const Observed& observed, Collector& collect) {
     }
     collect.from_environment();
     if (observed.slots) collect.put("parallel", std::to_string(*observed.slots), "/props", false);
+    // What is computed at once can't be more than what is taken in at once.
+    const auto whole = number_of(settings, "batch");
+    if (whole && *whole < number_of(settings, "num_batch").value_or(512))
+        settings["num_batch"] = {std::to_string(*whole), settings.at("batch").from, settings.at("batch").chosen};
     collect.usual("num_batch", "512");
     collect.usual("batch", "2048");
     collect.usual("kv_type", "f16");
 }
 
+/// The embedded engine is this program: what its shell sets is what it takes.
+void add_embedded(const Observed& observed, const system::Environment& shell, Collector& collect) {
+    for (const auto& [name, value] : shell)
+        if (const Knob* knob = find_knob("embedded", observed.version, "environment", name))
+            collect.put(knob->setting, std::string(base::trim(value)), fmt::format("{} of this shell", name));
+    collect.usual("num_ctx", "4096");
+    collect.usual("num_batch", "512");
+    collect.usual("parallel", "1");
+    collect.usual("kv_type", "f16");
+}
+
 }  // namespace
 
-Settings settings_of(const Observed& observed, const std::string& model, std::int64_t gpu_bytes) {
+Settings settings_of(const Observed& observed, const std::string& model, std::int64_t gpu_bytes,
+                     const system::Environment& shell) {
     Settings settings;
     Collector collect(observed, settings);
     if (observed.engine == "ollama") add_ollama(observed, model, gpu_bytes, collect, settings);
-    if (observed.engine == "llama-server") add_llama_server(observed, collect);
-    if (observed.engine == "embedded") {
-        collect.usual("num_ctx", "4096");
-        collect.usual("num_batch", "512");
-        collect.usual("parallel", "1");
-        collect.usual("kv_type", "f16");
-    }
+    if (observed.engine == "llama-server") add_llama_server(observed, collect, settings);
+    if (observed.engine == "embedded") add_embedded(observed, shell, collect);
     return settings;
 }
 

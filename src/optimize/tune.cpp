@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <set>
+#include <tuple>
 
 #include "base/text.h"
 #include "optimize/registry.h"
@@ -17,6 +18,14 @@ constexpr double kSameMemory = 0.01;  // a process takes some pages more or fewe
 
 /// "draft 4": speculation with the draft model that the user named, at most 4 tokens at once.
 constexpr std::string_view kDraft = "draft ";
+
+/// The model's Modelfile has a parameter for it, which wins over a variable.
+bool parameter_of(const Facts& facts, const std::string& setting) {
+    return std::any_of(facts.observed.modelfile.begin(), facts.observed.modelfile.end(), [&](const auto& line) {
+        const Knob* knob = find_knob(facts.engine, facts.version, "modelfile", line.first);
+        return knob != nullptr && knob->setting == setting;
+    });
+}
 
 /// S1 .. S7 of the setting.
 std::string stage_of(std::string_view setting) {
@@ -120,7 +129,7 @@ std::vector<std::string> evidence_of(const SearchResult& result, const std::stri
                                     [&](const StageResult& one) { return one.stage.setting == setting; });
     lines.push_back(stage == result.stages.end()
                         ? std::string("an earlier search on this machine ended in it")
-                        : fmt::format("{} values ran in {} blocks that all shared; this one came out ahead",
+                        : fmt::format("{} values ran {} times in blocks that all shared; this one came out ahead",
                                       stage->values.size(), stage->race.runs));
     if (result.confirmed && result.confirmed->measured.judgement.interval) {
         const stats::Judgement& judged = result.confirmed->measured.judgement;
@@ -140,7 +149,9 @@ std::vector<Effect> effects_of(const SearchResult& result) {
         effects.push_back({"turn", 1.0 / range->high, 1.0 / range->low});
     for (const benchmark::AbMetric& other : measured.others) {
         const auto& range = other.judgement.interval;
-        if (other.key == "decode_tps" && range) effects.push_back({"decode", range->low, range->high});
+        if (!range) continue;
+        if (other.key == "decode_tps") effects.push_back({"decode", range->low, range->high});
+        if (other.key == "ttft_ms") effects.push_back({"ttft", range->low, range->high});
     }
     const auto before = benchmark::most_model_bytes(measured.pairs, 0);
     const auto after = benchmark::most_model_bytes(measured.pairs, 1);
@@ -149,6 +160,36 @@ std::vector<Effect> effects_of(const SearchResult& result) {
         if (std::abs(ratio - 1.0) > kSameMemory) effects.push_back({"memory", ratio, ratio});
     }
     return effects;
+}
+
+/// Why nothing is changed, and whether that is since nothing better is there.
+std::pair<std::string, bool> outcome_of(const SearchResult& result) {
+    if (result.stages.empty() && !result.confirmed)
+        return {"Nothing was tried: there was no time for it. Take a larger --budget.", false};
+    if (!result.confirmed)
+        return {"Nothing to change: no measurable improvement, since no value that was tried was ahead.", true};
+    const stats::Judgement& judged = result.confirmed->measured.judgement;
+    const std::string best = choice_words(result.best);
+    const std::string gain = fmt::format("{:+.1f} %", 100.0 * (1.0 / judged.factor - 1.0));
+    const std::string range = judged.interval ? fmt::format(" ({})", effect_text(*judged.interval)) : "";
+    if (result.end == SearchEnd::kTradeoff)
+        return {fmt::format("Not changed: {} brings {}{}, but {}. --accept-tradeoffs takes it.", best, gain, range,
+                            result.worse),
+                false};
+    const bool real = judged.decision == stats::Decision::kFaster || judged.decision == stats::Decision::kSmall;
+    if (real && judged.factor < 1.0)
+        return {fmt::format("Nothing to change: {} is faster, by {}{}, which is less than a change is worth.", best,
+                            gain, range),
+                true};
+    if (judged.decision == stats::Decision::kSlower)
+        return {
+            fmt::format("Nothing to change: no measurable improvement. The best that was tried, {}, is slower: {}{}.",
+                        best, gain, range),
+            true};
+    return {fmt::format("Nothing to change: no measurable improvement. The best that was tried, {}, measured {} in {} "
+                        "pairs, which chance may have made; a gain of {:.1f} % is found in 80 % of cases.",
+                        best, gain, judged.n, 100.0 * result.visible),
+            true};
 }
 
 }  // namespace
@@ -219,16 +260,24 @@ std::vector<std::pair<std::string, std::string>> parts_of(const Facts& facts, co
     return parts;
 }
 
-std::vector<std::string> words_of(const Facts& facts, const Choice& choice) {
+std::string choice_words(const Choice& choice) {
+    std::string text;
+    for (const auto& [setting, value] : choice) text += (text.empty() ? "" : ", ") + setting + "=" + value;
+    return text;
+}
+
+std::vector<std::string> words_of(const Facts& facts, const Choice& choice, bool environment) {
     std::vector<std::string> words;
     for (const auto& [chosen, taken] : choice) {
         for (const auto& [setting, value] : parts_of(facts, chosen, taken)) {
             const Knob* flag = knob_for(facts.engine, facts.version, "flag", setting);
             const Knob* option = knob_for(facts.engine, facts.version, "request", setting);
             const Knob* variable = knob_for(facts.engine, facts.version, "environment", setting);
+            const bool by_variable =
+                environment && variable != nullptr && facts.engine == "ollama" && !parameter_of(facts, setting);
             if (facts.engine == "llama-server") {
                 if (flag != nullptr) words.push_back(fmt::format("{}={}", flag->name, value));
-            } else if (option != nullptr) {
+            } else if (option != nullptr && !by_variable) {
                 words.push_back(
                     fmt::format("{}={}", option->name == "flash_attention" ? "flash_attn" : option->name, value));
             } else if (variable != nullptr) {
@@ -298,15 +347,20 @@ std::function<std::optional<double>(const benchmark::Block&)> cost_of(Profile pr
     };
 }
 
-Plan tuned_plan(const Facts& facts, const SearchResult& result) {
+Plan tuned_plan(const Facts& facts, const SearchResult& result, bool environment, bool accept_tradeoffs) {
     Draft draft(facts);
     draft.plan = plan_frame(facts);
     draft.plan.measured = true;
-    if (result.end != SearchEnd::kImproved && result.end != SearchEnd::kTradeoff) return finish_plan(draft);
+    const bool wanted = result.end == SearchEnd::kImproved || (result.end == SearchEnd::kTradeoff && accept_tradeoffs);
+    if (!wanted) {
+        std::tie(draft.plan.outcome, draft.plan.settled) = outcome_of(result);
+        return finish_plan(draft);
+    }
     for (const auto& [setting, value] : result.best) {
+        // As it was measured: options of requests hold for what a model's own parameters would be.
         const std::vector<std::string> channels =
-            facts.engine == "ollama" && facts.observed.modelfile.contains("num_thread") && setting == "threads"
-                ? std::vector<std::string>{"modelfile"}
+            facts.engine == "ollama" && (!environment || parameter_of(facts, setting))
+                ? std::vector<std::string>{"modelfile", "request"}
                 : std::vector<std::string>{"flag", "environment", "modelfile", "request"};
         std::vector<Change> changes;
         bool lossless = true;

@@ -37,8 +37,12 @@ std::int64_t test_depth(const Facts& facts, const TuneBudget& budget);
 std::vector<std::pair<std::string, std::string>> parts_of(const Facts& facts, const std::string& setting,
                                                           const std::string& value);
 
-/// The words by which backend::set_option() brings a choice into force.
-std::vector<std::string> words_of(const Facts& facts, const Choice& choice);
+/// "threads=2, spec_type=ngram-mod".
+std::string choice_words(const Choice& choice);
+
+/// The words by which backend::set_option() brings a choice into force. `environment`: as of tune_stages(); a variable
+/// is then what is measured wherever it is what tuned_plan() proposes.
+std::vector<std::string> words_of(const Facts& facts, const Choice& choice, bool environment);
 
 /// Of the command line of a llama-server that runs, what one of our own must have to be its like: no model, no address,
 /// no key.
@@ -50,7 +54,8 @@ Turn turn_of(Profile profile);
 /// What a block costs for the profile: seconds of a turn; for batch, seconds of the machine for each token.
 std::function<std::optional<double>(const benchmark::Block&)> cost_of(Profile profile);
 
-/// The plan that a search ends in: the changes of its best choice with what was measured, or none.
-Plan tuned_plan(const Facts& facts, const SearchResult& result);
+/// The plan that a search ends in: the changes of its best choice with what was measured, or none and why. A change
+/// that makes something else worse only with `accept_tradeoffs`.
+Plan tuned_plan(const Facts& facts, const SearchResult& result, bool environment, bool accept_tradeoffs);
 
 }  // namespace velollm::optimize

@@ -57,4 +57,9 @@ void keep_tuned(const system::System& system, const std::string& key, const Choi
     (void)system::write_file_atomic(file_of(system, key), json.text() + "\n");
 }
 
+void forget_tuned(const system::System& system, const std::string& key) {
+    std::error_code error;
+    std::filesystem::remove(file_of(system, key), error);
+}
+
 }  // namespace velollm::optimize

@@ -18,5 +18,6 @@ std::string tuned_key(const Facts& facts, const std::string& prompt);
 /// none: it is only a saving of time.
 std::optional<Choice> read_tuned(const system::System& system, const std::string& key);
 void keep_tuned(const system::System& system, const std::string& key, const Choice& choice);
+void forget_tuned(const system::System& system, const std::string& key);
 
 }  // namespace velollm::optimize

@@ -31,6 +31,7 @@ compare::MetricComparison as_metric(const std::string& key, const AbResult& resu
     if (judgement.n < kLeastPairs) metric.because = fmt::format("fewer than {} pairs can't tell", kLeastPairs);
     std::array<std::vector<double>, 2> both;
     for (const AbPair& pair : result.pairs) {
+        if (!pair.complete()) continue;
         const auto a = benchmark::block_value(pair.sides[0], key);
         const auto b = benchmark::block_value(pair.sides[1], key);
         if (!a || !b) continue;
@@ -68,7 +69,9 @@ std::string metric_line(const compare::MetricComparison& metric, double delta) {
 std::string end_words(const AbPlan& plan, const AbResult& result) {
     switch (result.end) {
         case AbEnd::kDecided: return "";
-        case AbEnd::kPairsOver: return fmt::format("Stopped after {} pairs, as planned.", plan.most_pairs);
+        case AbEnd::kPairsOver:
+            return fmt::format("Stopped after {} pair{}, as planned.", plan.most_pairs,
+                               plan.most_pairs == 1 ? "" : "s");
         case AbEnd::kBudgetOver: return "Stopped because the time was over.";
         case AbEnd::kStopped: return "Stopped by you: this is what had been measured.";
         case AbEnd::kFailing: return "Stopped because pair after pair brought no value.";

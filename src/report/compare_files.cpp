@@ -220,6 +220,15 @@ std::string comparison_markdown(const Comparison& comparison) {
             text += "; " + difference_text(seen, candidate.benchmarks.size());
         text += "\n";
     }
+    for (const ComparedRow& row : rows_of(comparison))
+        for (const MetricComparison& metric : row.benchmark->metrics) {
+            const std::string remark = remark_text(metric, comparison.question.rule.delta);
+            if (remark.empty() || (!one_other && !metric.primary)) continue;
+            text += fmt::format("- {}, {}{}: {}\n", row.benchmark->name,
+                                one_other ? "" : letter(row.candidate + 1) + ", ", measure_title(metric.key), remark);
+        }
+    for (const std::string& line : mean_lines(comparison)) text += fmt::format("- {}\n", line);
+    for (const std::string& line : note_lines(comparison)) text += fmt::format("- Note: {}\n", line);
     return text;
 }
 

@@ -146,28 +146,32 @@ std::string table(const Comparison& comparison) {
     return laid_out(rows);
 }
 
-std::string means(const Comparison& comparison) {
+std::string as_notes(const std::vector<std::string>& lines, const std::string& mark, std::size_t indent) {
     std::string text;
+    for (const std::string& line : lines) text += wrapped(mark + line, indent);
+    return text;
+}
+
+}  // namespace
+
+std::vector<std::string> mean_lines(const Comparison& comparison) {
+    std::vector<std::string> lines;
     for (std::size_t i = 0; i < comparison.candidates.size(); ++i) {
         for (const compare::Mean& mean : comparison.candidates[i].means) {
             MetricComparison change;
             change.judgement.factor = mean.factor;
             const std::string who = comparison.candidates.size() == 1 ? "Geometric" : letter(i + 1) + ", geometric";
-            text += wrapped(fmt::format("{} mean of {} benchmarks: {} {}", who, mean.benchmarks,
-                                        measure_title(mean.key), change_text(change)),
-                            2);
+            lines.push_back(fmt::format("{} mean of {} benchmarks: {} {}", who, mean.benchmarks,
+                                        measure_title(mean.key), change_text(change)));
         }
     }
-    return text;
+    return lines;
 }
 
-std::string notes(const Comparison& comparison) {
-    std::string text;
-    std::vector<std::string> said;
+std::vector<std::string> note_lines(const Comparison& comparison) {
+    std::vector<std::string> lines;
     const auto say = [&](const std::string& note) {
-        if (std::find(said.begin(), said.end(), note) != said.end()) return;
-        said.push_back(note);
-        text += wrapped("Note: " + note, 6);
+        if (std::find(lines.begin(), lines.end(), note) == lines.end()) lines.push_back(note);
     };
     // Notes of files tell of tools and folders, not of sides.
     for (const std::string& note : comparison.baseline_notes) say(note);
@@ -177,10 +181,8 @@ std::string notes(const Comparison& comparison) {
         const std::string who = comparison.candidates.size() == 1 ? "" : letter(i + 1) + ": ";
         for (const std::string& note : candidate_notes(comparison.candidates[i], comparison.baseline)) say(who + note);
     }
-    return text;
+    return lines;
 }
-
-}  // namespace
 
 std::string comparison_text(const Comparison& comparison, bool verbose) {
     const double delta = comparison.question.rule.delta;
@@ -193,9 +195,9 @@ std::string comparison_text(const Comparison& comparison, bool verbose) {
         text += sentences(candidate, delta);
     }
     if (!one_other) text += table(comparison);
-    const std::string mean = means(comparison);
+    const std::string mean = as_notes(mean_lines(comparison), "", 2);
     if (!mean.empty()) text += "\n" + mean;
-    const std::string said = notes(comparison);
+    const std::string said = as_notes(note_lines(comparison), "Note: ", 6);
     if (!said.empty()) text += "\n" + said;
     return text + "\n" +
            wrapped(fmt::format("Result, with {} as the limit: {}", share_text(delta), outcome_text(comparison)), 2);

@@ -258,8 +258,9 @@ std::string Console::saved(const std::string& path) const {
 
 std::string Console::error(const Error& error) const {
     std::string text = style_.color ? "\x1b[1;31mError:\x1b[0m " : "Error: ";
-    text += error.message + "\n";
-    for (const std::string_view line : base::split(error.hint, '\n'))
+    text += base::printable(error.message) + "\n";
+    const std::string hint = base::printable(error.hint);
+    for (const std::string_view line : base::split(hint, '\n'))
         if (!line.empty()) text += fmt::format("  {}\n", line);
     return text;
 }

@@ -68,10 +68,15 @@ std::vector<std::size_t> change_points(const std::vector<double>& series) {
     const double penalty = 15.0 * std::log(static_cast<double>(n));
     std::vector<double> best(n + 1, std::numeric_limits<double>::infinity());
     std::vector<std::size_t> last(n + 1, 0);
-    std::vector<std::size_t> candidates = {0};
+    struct Candidate {
+        std::size_t begin;
+        std::size_t gone = std::numeric_limits<std::size_t>::max();  ///< from this end on it needn't be looked at
+    };
+    std::vector<Candidate> candidates = {{0}};
     best[0] = -penalty;
     for (std::size_t end = kShortest; end <= n; ++end) {
-        for (const std::size_t begin : candidates) {
+        std::erase_if(candidates, [&](const Candidate& one) { return one.gone <= end; });
+        for (const auto& [begin, gone] : candidates) {
             if (end - begin < kShortest) continue;
             const double value = best[begin] + cost(begin, end) + penalty;
             if (value < best[end]) {
@@ -79,11 +84,12 @@ std::vector<std::size_t> change_points(const std::vector<double>& series) {
                 last[end] = begin;
             }
         }
-        // A begin that is worse than the optimum already, even without paying for a new part, never wins later.
-        std::erase_if(candidates, [&](std::size_t begin) {
-            return end - begin >= kShortest && best[begin] + cost(begin, end) > best[end];
-        });
-        candidates.push_back(end);
+        // A begin that is worse than the optimum already, even without paying for a new part, never wins against one at
+        // `end`, which may be taken from the end of its shortest part on.
+        for (Candidate& one : candidates)
+            if (end - one.begin >= kShortest && best[one.begin] + cost(one.begin, end) > best[end])
+                one.gone = std::min(one.gone, end + kShortest);
+        candidates.push_back({end});
     }
     std::vector<std::size_t> points;
     for (std::size_t end = last[n]; end > 0; end = last[end]) points.push_back(end);

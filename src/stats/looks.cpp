@@ -52,10 +52,14 @@ double usual_reach(std::size_t pairs, double alpha) {
            std::sqrt(static_cast<double>(pairs));
 }
 
-/// The standard deviation of a pair, as judge_pairs() has put it into what it calls visible.
-std::optional<double> seen_deviation(const Judgement& judged) {
+/// The standard deviation of a pair, as judge_pairs() has put it into what it calls visible; less where the test leaves
+/// out what makes it large.
+std::optional<double> seen_deviation(const Judgement& judged, const std::vector<double>& log_ratios) {
     if (!judged.visible || judged.n < 2) return std::nullopt;
-    return std::log1p(*judged.visible) / smallest_visible_per_deviation(judged.n);
+    constexpr double kCut = 0.91;  // of a normal spread, what is left within 2.5 deviations
+    const double all = std::log1p(*judged.visible) / smallest_visible_per_deviation(judged.n);
+    const std::vector<double> calm = undisturbed(log_ratios);
+    return calm.size() < log_ratios.size() && calm.size() > 1 ? std::min(all, deviation(calm) / kCut) : all;
 }
 
 }  // namespace
@@ -84,14 +88,17 @@ Look look_at_end(const std::vector<Look>& looks, std::size_t pairs, bool planned
 
 Judgement judge_look(const std::vector<double>& log_ratios, const Limits& limits, const Look& look) {
     Judgement out = judge_pairs(log_ratios, limits);
-    const std::optional<double> spread = seen_deviation(out);
+    const std::optional<double> spread = seen_deviation(out, log_ratios);
     const bool enough = log_ratios.size() >= kLeastPairs;
-    const auto interval = enough ? trimmed_interval(log_ratios, look.alpha / 2.0) : std::nullopt;
+    auto interval = enough ? trimmed_interval(log_ratios, look.alpha / 2.0) : std::nullopt;
     const auto within = enough ? trimmed_interval(log_ratios, look.alpha_same) : std::nullopt;
+    out.p = trimmed_p(log_ratios);
+    // The shifts that such a test accepts need not hang together: further out it may accept again. 0 is what is tested.
+    if (interval && out.p > look.alpha)
+        interval = {std::min(interval->lower, 0.0), std::max(interval->upper, 0.0), interval->level};
     out.decision = decide(interval, within, limits);
     out.interval = as_factors(interval);
     out.within = as_factors(within);
-    out.p = trimmed_p(log_ratios);
     out.visible.reset();
     out.pairs_for_delta.reset();
     if (!interval || !spread) return out;

@@ -23,7 +23,31 @@ std::vector<double> counted(const std::vector<double>& differences, double shift
     return out;
 }
 
+/// The end of the interval where even the outermost average isn't refused: with few pairs, one of which is left out
+/// there, and counts again further out.
+double beyond(const std::vector<double>& differences, double edge, double width, bool lower, double tail) {
+    const auto refused = [&](double shift) { return trimmed_tail(differences, shift, !lower) <= tail; };
+    double step = std::max(width, std::abs(edge) * 1e-6) / 64.0;
+    if (step <= 0.0) return edge;
+    double inside = edge;
+    double outside = edge;
+    for (int i = 0; i < 64; ++i, step *= 2.0) {
+        outside = lower ? edge - step : edge + step;
+        if (refused(outside)) break;
+        inside = outside;
+    }
+    for (int i = 0; i < 40; ++i) {
+        const double half = inside + (outside - inside) / 2.0;
+        (refused(half) ? outside : inside) = half;
+    }
+    return inside;
+}
+
 }  // namespace
+
+std::vector<double> undisturbed(const std::vector<double>& differences) {
+    return counted(differences, median_of(differences));
+}
 
 double trimmed_tail(const std::vector<double>& differences, double shift, bool below) {
     return signed_rank_tail(counted(differences, shift), below);
@@ -58,7 +82,7 @@ std::optional<ShiftInterval> trimmed_interval(const std::vector<double>& differe
             const std::size_t half = reach + (bad - reach) / 2;
             (refused(half) ? bad : reach) = half;
         }
-        return at(reach);
+        return reach < steps ? at(reach) : beyond(differences, at(reach), grid.back() - grid.front(), lower, tail);
     };
     return ShiftInterval{edge(true), edge(false), 1.0 - 2.0 * tail};
 }

@@ -20,6 +20,9 @@ namespace velollm::stats {
 /// Measured (bench/decisions, planned looks): a true 3 % at 3 % noise with disturbed runs is found within 30 pairs in
 /// 70 % by the plain test, in 86 % by this one.
 
+/// The differences less their median, without disturbed ones.
+std::vector<double> undisturbed(const std::vector<double>& differences);
+
 /// P of as many or fewer (`below`), or as many or more, of the ranks on the positive side, if the pairs are symmetric
 /// around `shift`. 1 where nothing is left.
 double trimmed_tail(const std::vector<double>& differences, double shift, bool below);

@@ -109,9 +109,26 @@ std::pair<fs::path, int> write_beside(const fs::path& path, std::string_view tex
     return {temporary, code};
 }
 
+/// A device, a pipe or a socket, also at the end of links: it is written to, and never replaced.
+bool is_no_file(const fs::path& path) {
+    std::error_code error;
+    const fs::file_status status = fs::status(path, error);
+    return fs::exists(status) && !fs::is_regular_file(status) && !fs::is_directory(status);
+}
+
+Result<void> write_into(const fs::path& path, std::string_view text) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    if (fd < 0) return write_error(path, errno);
+    int code = write_and_sync(fd, text);
+    if (::close(fd) != 0 && code == 0) code = errno;
+    if (code != 0) return write_error(path, code);
+    return {};
+}
+
 }  // namespace
 
 Result<void> write_file_atomic(const fs::path& asked, std::string_view text) {
+    if (is_no_file(asked)) return write_into(asked, text);
     const fs::path path = final_target(asked);
     const auto [temporary, code] = write_beside(path, text);
     if (code != 0) return write_error(asked, code);
@@ -124,6 +141,10 @@ Result<void> write_file_atomic(const fs::path& asked, std::string_view text) {
 }
 
 Result<void> check_writable(const fs::path& asked) {
+    if (is_no_file(asked)) {
+        if (::access(asked.c_str(), W_OK) != 0) return write_error(asked, errno);
+        return {};
+    }
     const fs::path path = final_target(asked);
     if (fs::is_directory(path)) return write_error(asked, EISDIR);
     // A page of real bytes: on a full disk an empty file can still be made.

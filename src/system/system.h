@@ -41,7 +41,8 @@ std::optional<std::string> read_file(const std::filesystem::path& path);
 /// The last `bytes` of a file, all of a shorter one; nothing when it can't be read.
 std::optional<std::string> read_end(const std::filesystem::path& path, std::size_t bytes);
 
-/// Replaces `path` in one step: written beside it, flushed to the disk, renamed. On failure nothing has changed.
+/// Replaces `path` in one step: written beside it, flushed to the disk, renamed. On failure nothing has changed. What
+/// is no regular file, such as a pipe or /dev/null, is written into.
 Result<void> write_file_atomic(const std::filesystem::path& path, std::string_view text);
 
 /// Whether write_file_atomic(path) could work now, without leaving anything behind. Asked before measuring.

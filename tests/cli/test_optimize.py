@@ -65,6 +65,20 @@ class Optimize(CliTest):
         self.assertEqual(done.out, "Nothing to change: velollm.sh is left as it is.\n")
         self.assertEqual(file.read_text(), "export MINE=1\n")
 
+    def test_what_does_not_go_together_is_refused(self):
+        for words in (("--check", "--apply"), ("--check", "--status"), ("--check", "--rollback")):
+            self.assert_error(self.optimize(*words), 2, "excludes")
+        self.assert_error(self.optimize("--rollback", "abc"), 2, "Plan abc isn't applied")
+        self.assert_error(self.velollm("doctor", "--url", "ftp://x"), 2, "ftp://x")
+
+    def test_a_pipe_is_written_into(self):
+        pipe = self.folder / "pipe"
+        os.mkfifo(pipe)
+        running = self.start("optimize", "-b", "embedded", "llama3.2:3b", "--ctx", "8192", "-o", pipe, "--format", "env")
+        self.assertIn("export OLLAMA_NUM_CTX='8192'\n", pipe.read_text(encoding="utf-8"))
+        self.expect(running.finish(), 0)
+        self.assertTrue(pipe.is_fifo())
+
     def test_tuning_is_refused_where_nothing_can_be_measured(self):
         self.assert_error(self.optimize("--budget", "quick"), 2, "--tune")
         for budget in ("long", "0", "5x", "-1m"):

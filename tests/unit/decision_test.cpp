@@ -109,6 +109,27 @@ TEST(Looks, SayWhatTheyCouldHaveSeen) {
     ASSERT_TRUE(eight.visible);
     EXPECT_NEAR(*eight.visible, std::expm1(1.92 * spread), 1e-9);
     EXPECT_FALSE(stats::judge_look({0.5, 0.5, 0.51}, {}, stats::kLooks[0]).visible);
+    // A verdict is what the test says: never at a p above the look's share.
+    base::SplitMix random(17);
+    for (int run = 0; run < 3000; ++run) {
+        std::vector<double> logs;
+        const double shift = 0.6 * random.uniform();
+        const auto noise = [&] {
+            return (random.uniform() + random.uniform() - 1.0) * (random.uniform() < 0.15 ? 20.0 : 1.0);
+        };
+        const stats::Look& look = stats::kLooks[run % 3];
+        for (std::size_t i = 0; i < look.pairs; ++i) logs.push_back(shift + noise());
+        const stats::Judgement judged = stats::judge_look(logs, {}, look);
+        const bool told = judged.decision != stats::Decision::kUnclear && judged.decision != stats::Decision::kSame;
+        EXPECT_TRUE(!told || judged.p <= look.alpha) << run;
+    }
+    // What the test leaves out doesn't make it blind.
+    std::vector<double> disturbed = around(0.0, 9);
+    const auto calm = stats::judge_look(around(0.0, 10), {}, stats::kLooks[1]).visible;
+    disturbed.push_back(1.0);
+    const auto visible = stats::judge_look(disturbed, {}, stats::kLooks[1]).visible;
+    ASSERT_TRUE(calm && visible);
+    EXPECT_LT(*visible, 1.5 * *calm);
     // Seven that agree would pass the last look's share: but what is printed is that eight are the least.
     const stats::Judgement seven = stats::judge_look(around(0.5, 7), {}, stats::planned_looks(7).back());
     EXPECT_EQ(seven.decision, stats::Decision::kUnclear);

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "optimize/doctor_address.h"
+#include "optimize/observe.h"
 #include "support/approve.h"
 #include "support/facts.h"
 #include "support/host_tree.h"
@@ -323,6 +324,41 @@ TEST(Doctor, CutPrompts) {
     subject = well();
     subject.facts.observed.log += "request (5000 tokens) exceeds the available context size (4096 tokens)\n";
     EXPECT_EQ(codes(subject), Texts{"warning prompt_refused"});
+}
+
+TEST(Doctor, SlotsOfALlamaServerThatAreShort) {
+    Subject subject = well();
+    Facts& facts = subject.facts;
+    facts.engine = facts.observed.engine = "llama-server";
+    facts.version = facts.observed.version = "0.5.0";
+    facts.observed.models.clear();
+    facts.observed.slots = 4;
+    facts.observed.slot_context = 512;
+    facts.observed.server->words = {"llama-server", "-c", "2048", "-np", "4"};
+    facts.settings = settings_of(facts.observed, facts.model, 0);
+    const Report report = examine(subject);
+    const auto found = std::find_if(report.findings.begin(), report.findings.end(),
+                                    [](const Diagnosis& one) { return one.code == "context_short"; });
+    ASSERT_NE(found, report.findings.end());
+    EXPECT_EQ(found->title, "The context of 512 is short: a chat with its answer takes 1280");
+    EXPECT_EQ(found->evidence[0], "4 slots share 2048 (command line of process 100)");
+    EXPECT_EQ(found->command,
+              "velollm optimize llama3.1:8b -b llamacpp --url http://localhost:11434 --ctx 1280 --format "
+              "llama-server");
+}
+
+TEST(Doctor, ALoadThatFailed) {
+    Subject subject = well();
+    subject.sight.models = {subject.facts.model};
+    const std::string failed =
+        "msg=\"starting llama-server\"\nmsg=\"Load failed\" model=/x error=\"llama-server process has terminated: exit "
+        "status 1: llama_init_from_model: quantized V cache requires flash_attn to be enabled\"\n";
+    subject.facts.observed.log += failed;
+    EXPECT_EQ(codes(subject), Texts{"problem load_failed"});
+    EXPECT_NE(only(subject).evidence[0].find("requires flash_attn"), std::string::npos);
+    EXPECT_NE(only(subject).remedy.find("OLLAMA_FLASH_ATTENTION=1"), std::string::npos);
+    subject.facts.observed.log += "msg=\"starting llama-server\"\n";
+    EXPECT_EQ(codes(subject), Texts{});
 }
 
 TEST(Doctor, Reloads) {

@@ -241,8 +241,10 @@ TEST_F(OptimizeOutputs, JsonHoldsEverything) {
     for (const std::string& value : hostile_values()) {
         const auto plan = nlohmann::json::parse(plan_json(hostile_plan(value), 2, "", nullptr));
         EXPECT_EQ(plan["findings"][0]["changes"][0]["new"], value);
-        const auto request = nlohmann::json::parse(rendered(hostile_plan(value), Format::kRequest));
-        EXPECT_TRUE(request["options"].is_object());
+        Plan sent = hostile_plan(value);
+        sent.findings[0].changes.push_back({"num_batch", "", "512", "request", "num_batch"});
+        EXPECT_EQ(nlohmann::json::parse(rendered(sent, Format::kRequest))["options"]["num_batch"], 512);
+        EXPECT_FALSE(render(hostile_plan(value), Format::kRequest));  // a variable is no request's
     }
 }
 

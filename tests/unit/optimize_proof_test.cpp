@@ -113,7 +113,11 @@ TEST(OptimizeProof, EveryKnobOfTheRegistryIsReadBackOrSaysWhyNot) {
 TEST(OptimizeProof, AnotherValueIsNotTaken) {
     for (const Recorded& one : recordings()) {
         std::vector<Expected> others = one.expected;
-        for (Expected& other : others) other.value = "77";
+        for (Expected& other : others) {
+            const Knob* knob = find_knob(one.facts.engine, one.facts.version, other.channel, other.knob);
+            const bool is_switch = knob != nullptr && knob->type == "boolean";  // by any word an Ollama's switch is on
+            other.value = !is_switch ? "77" : same_value("boolean", other.value, "on") ? "0" : "1";
+        }
         for (const Proof& proof : prove(others, one.facts)) {
             const Knob* knob = nullptr;
             for (const Expected& wanted : others)

@@ -54,7 +54,9 @@ TEST(OptimizeRules, R1GoesThroughWhatTheVersionReads) {
     facts.engine = facts.observed.engine = "llama-server";
     facts.version = "0.5.0";
     EXPECT_EQ(plan_of(facts), Texts{"R1 threads=1 flag --threads"});
-    facts.engine = facts.observed.engine = "embedded";  // takes the usable threads by itself
+    facts.engine = facts.observed.engine = "embedded";
+    EXPECT_EQ(plan_of(facts), Texts{"R1 threads=1 environment OLLAMA_NUM_THREAD"});
+    facts.settings.erase("threads");  // by itself it takes the usable ones
     EXPECT_EQ(plan_of(facts), Texts{});
 }
 
@@ -168,6 +170,10 @@ TEST(OptimizeRules, R2SlotsOfLlamaServerDivideTheContextUnlessTheyShareACache) {
     facts.settings = settings_of(facts.observed, facts.model, 0);
     EXPECT_EQ(text_of(facts.settings, "num_ctx"), "16384");
     EXPECT_EQ(plan_of(facts), Texts{"R2 num_ctx=24576 flag --ctx-size"});
+    // Each slot may have what the model was trained for.
+    facts.limits.context_tokens = 131072;
+    facts.memory_bytes = 512 * kTestGiB;
+    EXPECT_EQ(plan_of(facts), Texts{"R2 num_ctx=524288 flag --ctx-size"});
 }
 
 TEST(OptimizeRules, R2WhatIsTooLargeAltogether) {

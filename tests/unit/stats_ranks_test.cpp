@@ -117,6 +117,17 @@ TEST(Trimmed, ADisturbedPairIsBlind) {
     EXPECT_LE(interval->upper, 0.06);
 }
 
+// Where even the outermost average isn't refused the end lies beyond it.
+TEST(Trimmed, AnEndMayLieBeyondAllAverages) {
+    const std::vector<double> one_far = {.0500, .0505, .0510, .0515, .0520, .0525, .0530, .4};
+    EXPECT_NEAR(trimmed_p(one_far), 2.0 / 128.0, 1e-12);
+    const auto interval = trimmed_interval(one_far, 0.004);
+    ASSERT_TRUE(interval);
+    EXPECT_LT(interval->lower, 0.0);
+    EXPECT_LE(trimmed_tail(one_far, interval->lower - 0.01, false), 0.004);
+    EXPECT_GT(trimmed_tail(one_far, interval->lower + 0.001, false), 0.004);
+}
+
 TEST(Trimmed, WithoutDisturbedPairsItIsNearThePlainInterval) {
     std::vector<double> pairs;
     base::SplitMix random(3);

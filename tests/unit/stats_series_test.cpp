@@ -7,6 +7,7 @@
 #include <limits>
 #include <random>
 
+#include "base/split_mix.h"
 #include "stats/change_points.h"
 #include "stats/clustered.h"
 #include "stats/dependence.h"
@@ -119,12 +120,58 @@ TEST(Trend, CriesWolfAsRarelyAsItsPSays) {
     EXPECT_LE(alarms, kRuns * 13 / 1000);
 }
 
+/// -2 log likelihood of a part as normal, from its values.
+double part_cost(const std::vector<double>& series, std::size_t begin, std::size_t end) {
+    const auto n = static_cast<double>(end - begin);
+    double sum = 0.0;
+    for (std::size_t i = begin; i < end; ++i) sum += series[i];
+    double squares = 0.0;
+    for (std::size_t i = begin; i < end; ++i) squares += (series[i] - sum / n) * (series[i] - sum / n);
+    return n * (std::log(std::max(squares / n, 1e-12 * 100.0 * 100.0)) + 1.0);
+}
+
 TEST(ChangePoints, AreFoundWhereTheyAre) {
     Normal normal(3);
     std::vector<double> series;
     for (int i = 0; i < 40; ++i) series.push_back(100.0 + normal());
     for (int i = 0; i < 60; ++i) series.push_back(90.0 + normal());
     EXPECT_EQ(change_points(series), (std::vector<std::size_t>{40}));
+}
+
+/// The least cost of all partitions into parts of three and more, found by trying every last part.
+double least_cost(const std::vector<double>& series, std::size_t end, double penalty, std::vector<double>& known) {
+    if (end == 0) return -penalty;
+    if (known[end] < 1e300) return known[end];
+    double best = std::numeric_limits<double>::infinity();
+    for (std::size_t begin = 0; begin + 3 <= end; ++begin)
+        if (begin == 0 || begin >= 3)
+            best = std::min(best, least_cost(series, begin, penalty, known) + part_cost(series, begin, end) + penalty);
+    return known[end] = best;
+}
+
+TEST(ChangePoints, AreTheBestOfAllPartitions) {
+    Normal normal(11);
+    base::SplitMix random(11);
+    for (int run = 0; run < 3000; ++run) {
+        std::vector<double> series;
+        const std::size_t length = 8 + random.below(20);
+        double level = 100.0;
+        for (std::size_t i = 0; i < length; ++i) {
+            if (random.uniform() < 0.2) level += 20.0 * (random.uniform() - 0.5);
+            series.push_back(level + (random.uniform() < 0.3 ? 0.01 : 1.0) * normal());
+        }
+        const double penalty = 15.0 * std::log(static_cast<double>(length));
+        std::vector<double> known(length + 1, 1e301);
+        double cost = -penalty;
+        std::size_t begin = 0;
+        std::vector<std::size_t> ends = change_points(series);
+        ends.push_back(length);
+        for (const std::size_t end : ends) {
+            cost += part_cost(series, begin, end) + penalty;
+            begin = end;
+        }
+        EXPECT_NEAR(cost, least_cost(series, length, penalty, known), 1e-6) << run;
+    }
 }
 
 TEST(ChangePoints, ASteadySeriesHasNone) {

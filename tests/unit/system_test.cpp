@@ -1,6 +1,12 @@
 #include "system/system.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+
 #include "support/temp_folder.h"
 
 namespace velollm::system {
@@ -30,6 +36,25 @@ TEST(AtomicWrite, FollowsALinkInsteadOfReplacingIt) {
     ASSERT_TRUE(write_file_atomic(folder.path() / "link", "two"));
     EXPECT_TRUE(fs::is_symlink(folder.path() / "link"));
     EXPECT_EQ(read_file(folder.path() / "real"), "two");
+}
+
+TEST(AtomicWrite, WritesIntoWhatIsNoFile) {
+    const TempFolder folder;
+    const fs::path pipe = folder.path() / "pipe";
+    ASSERT_EQ(::mkfifo(pipe.c_str(), 0600), 0);
+    fs::create_symlink(pipe, folder.path() / "link");
+    const int reader = ::open(pipe.c_str(), O_RDONLY | O_NONBLOCK);
+    ASSERT_GE(reader, 0);
+    ASSERT_TRUE(check_writable(folder.path() / "link"));
+    ASSERT_TRUE(write_file_atomic(folder.path() / "link", "through"));
+    std::array<char, 16> text{};
+    EXPECT_EQ(::read(reader, text.data(), text.size()), 7);
+    ::close(reader);
+    EXPECT_TRUE(fs::is_fifo(fs::status(pipe)));
+    EXPECT_TRUE(fs::is_symlink(folder.path() / "link"));
+    EXPECT_EQ(files_in(folder.path()), 2U);
+    EXPECT_TRUE(write_file_atomic("/dev/null", "gone"));
+    EXPECT_TRUE(fs::is_character_file("/dev/null"));
 }
 
 TEST(AtomicWrite, SaysWhatIsWrongAndWhatToDo) {

@@ -20,16 +20,21 @@ TEST(Words, OfAChoiceForEachEngine) {
     facts.engine = "llama-server";
     facts.version = "0.5.0";
     const Choice choice{{"num_batch", "1024"}, {"spec_type", "ngram-mod"}, {"threads", "2"}};
-    EXPECT_EQ(words_of(facts, choice),
+    EXPECT_EQ(words_of(facts, choice, true),
               (std::vector<std::string>{"--ubatch-size=1024", "--batch-size=1024", "--spec-type=ngram-mod",
                                         "--threads=2", "--threads-batch=2"}));
     facts.engine = "ollama";
     facts.version = "0.32.15";
-    EXPECT_EQ(words_of(facts, choice),
-              (std::vector<std::string>{"num_batch=1024", "LLAMA_ARG_SPEC_TYPE=ngram-mod", "num_thread=2"}));
+    EXPECT_EQ(words_of(facts, choice, true),
+              (std::vector<std::string>{"num_batch=1024", "LLAMA_ARG_SPEC_TYPE=ngram-mod", "LLAMA_ARG_THREADS=2"}));
+    // What is measured is what is proposed: through a server that runs, or beside a Modelfile that wins, the request's.
+    EXPECT_EQ(words_of(facts, {{"threads", "2"}}, false), std::vector<std::string>{"num_thread=2"});
+    facts.observed.modelfile = {{"num_thread", "4"}};
+    EXPECT_EQ(words_of(facts, {{"threads", "2"}}, true), std::vector<std::string>{"num_thread=2"});
+    facts.observed.modelfile.clear();
     facts.engine = "embedded";
     facts.version = "0.5.0";
-    EXPECT_EQ(words_of(facts, {{"flash_attention", "off"}, {"spec_type", "ngram"}, {"threads", "2"}}),
+    EXPECT_EQ(words_of(facts, {{"flash_attention", "off"}, {"spec_type", "ngram"}, {"threads", "2"}}, true),
               (std::vector<std::string>{"flash_attn=off", "speculation=ngram", "num_thread=2"}));
 }
 
@@ -39,17 +44,17 @@ TEST(Words, ADraftModelComesWithItsTokens) {
     const Choice choice{{"spec_type", "draft 4"}};
     facts.engine = "llama-server";
     facts.version = "0.5.0";
-    EXPECT_EQ(words_of(facts, choice),
+    EXPECT_EQ(words_of(facts, choice, true),
               (std::vector<std::string>{"--spec-type=draft-simple", "--spec-draft-model=/models/small.gguf",
                                         "--spec-draft-n-max=4"}));
     facts.engine = "ollama";
     facts.version = "0.32.15";
-    EXPECT_EQ(words_of(facts, choice), (std::vector<std::string>{"LLAMA_ARG_SPEC_TYPE=draft-simple",
-                                                                 "LLAMA_ARG_SPEC_DRAFT_MODEL=/models/small.gguf",
-                                                                 "LLAMA_ARG_SPEC_DRAFT_N_MAX=4"}));
+    EXPECT_EQ(words_of(facts, choice, true), (std::vector<std::string>{"LLAMA_ARG_SPEC_TYPE=draft-simple",
+                                                                       "LLAMA_ARG_SPEC_DRAFT_MODEL=/models/small.gguf",
+                                                                       "LLAMA_ARG_SPEC_DRAFT_N_MAX=4"}));
     facts.engine = "embedded";
     facts.version = "";
-    const std::vector<std::string> words = words_of(facts, choice);
+    const std::vector<std::string> words = words_of(facts, choice, true);
     EXPECT_EQ(words,
               (std::vector<std::string>{"speculation=draft-simple", "draft=/models/small.gguf", "draft_tokens=4"}));
     TargetSpec target;
