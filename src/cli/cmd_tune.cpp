@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <map>
 #include <utility>
 
@@ -121,10 +122,13 @@ private:
         base_.backend = "llamacpp";
         environment_ = true;
         if (facts_.observed.server) {
-            base_.server_flags = optimize::flags_to_copy(facts_.observed.server->words);
+            const std::vector<std::string>& running = facts_.observed.server->words;
+            base_.server_flags = optimize::flags_to_copy(running);
+            // The same program, not another build of it.
+            if (!facts_.observed.container && !running.empty() && std::filesystem::path(running.front()).is_absolute())
+                base_.llama_server = running.front();
             base_.model = facts_.observed.model_file;
-            if (base_.model.empty())
-                base_.model = optimize::flag_value(facts_.observed.server->words, {"-m", "--model"}).value_or("");
+            if (base_.model.empty()) base_.model = optimize::flag_value(running, {"-m", "--model"}).value_or("");
             for (const auto& [name, value] : facts_.observed.server->env) base_.server_env[name] = value;
             say("A llama-server is started anew for this with the flags of the one that runs; where they name none, "
                 "with one "

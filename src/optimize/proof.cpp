@@ -40,9 +40,14 @@ std::string as_read(const std::string& engine, const Knob& knob, const std::stri
     return knob.type == "boolean" && !text.empty() ? (ollama_switch(text) ? "true" : "false") : text;
 }
 
+/// Ollama takes 0 parallel requests for "as it likes".
+bool by_zero(const Knob& knob) {
+    return knob.engine == "ollama" && knob.setting == "parallel";
+}
+
 /// The value says that the engine chooses.
 bool is_default(const Knob& knob, const std::string& value) {
-    return value == "-1" || value == "auto" || (knob.name == "OLLAMA_NUM_PARALLEL" && value == "0");
+    return value == "-1" || value == "auto" || (by_zero(knob) && value == "0");
 }
 
 /// A flag may be given by its variable instead.
@@ -191,7 +196,7 @@ Proof prove_one(const Expected& expected, const Facts& facts) {
         proof.observed = shown.value_or("");
         const std::string wanted =
             expected.channel == "environment" ? as_read(facts.engine, *knob, expected.value) : expected.value;
-        const bool as_default = is_default(*knob, wanted) && (!shown || knob->name == "OLLAMA_NUM_PARALLEL");
+        const bool as_default = is_default(*knob, wanted) && (!shown || by_zero(*knob));
         const bool same = as_default || (shown && same_value(knob->type, *shown, wanted));
         if (!same)
             if (auto other = by_variable(expected, facts)) return *other;

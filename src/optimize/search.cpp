@@ -46,7 +46,7 @@ public:
         if (result_.best.size() > 1) leave_out();
         if (stopped()) return give_up();
         if (result_.best.empty()) {
-            say("No setting that was tried is better than what is in force.");
+            if (!result_.stages.empty()) say("No setting that was tried is better than what is in force.");
             return std::move(result_);
         }
         if (const auto done = confirm_best(); !done) return done.error();

@@ -34,7 +34,7 @@ public:
             std::string text = ollama ? ollama_value(value) : std::string(base::trim(value));
             if (knob->setting == "flash_attention" && ollama && !text.empty())
                 text = ollama_switch(text) ? "on" : "off";
-            if (name == "OLLAMA_NUM_PARALLEL" && text == "0") continue;  // as it is by itself
+            if (ollama && knob->setting == "parallel" && text == "0") continue;  // as it is by itself
             put(knob->setting, text, fmt::format("{} of the server (process {})", name, observed_.server->pid));
         }
     }

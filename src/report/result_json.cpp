@@ -64,9 +64,8 @@ void write_optional_ns(JsonWriter& json, std::string_view key, const std::option
 }
 
 void write_distribution(JsonWriter& json, const Distribution& d) {
-    json.begin_object();
-    json.field("n", std::uint64_t{d.n}).field("median", d.median, kDecimals).field("mean", d.mean, kDecimals);
-    json.field("min", d.min, kDecimals).field("max", d.max, kDecimals);
+    json.begin_object().field("n", std::uint64_t{d.n}).field("median", d.median, kDecimals);
+    json.field("mean", d.mean, kDecimals).field("min", d.min, kDecimals).field("max", d.max, kDecimals);
     for (const Percentile& percentile : d.percentiles) {
         const std::string name = fmt::format("p{:g}", 100.0 * percentile.p);
         json.field(name, percentile.value, kDecimals);
@@ -86,17 +85,14 @@ void write_distribution(JsonWriter& json, const Distribution& d) {
         json.value(d.interval->lower, kDecimals).value(d.interval->upper, kDecimals).end_array();
         json.field("ci_coverage", d.interval->coverage, kDecimals);
     }
-    if (!d.samples.empty()) {
-        JsonWriter line;  // a list of numbers reads best on one line
+    const auto on_one_line = [&json](std::string_view key, const auto& numbers, auto... decimals) {
+        JsonWriter line;
         line.begin_array();
-        for (const double sample : d.samples) line.value(sample, kDecimals);
-        json.key("samples").raw(line.end_array().text());
-    }
-    if (!d.missing.empty()) {
-        json.key("missing").begin_array();
-        for (const std::size_t place : d.missing) json.value(std::uint64_t{place});
-        json.end_array();
-    }
+        for (const auto number : numbers) line.value(number, decimals...);
+        if (!numbers.empty()) json.key(key).raw(line.end_array().text());
+    };
+    on_one_line("samples", d.samples, kDecimals);
+    on_one_line("missing", d.missing);
     json.end_object();
 }
 

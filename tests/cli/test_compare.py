@@ -131,7 +131,7 @@ class CompareTest(CliTest):
                 (("a.json", [100.0, 101.0, 102.0]), ("b.json", [150.0, 151.0, 152.0])))
         done = self.compare(a, b, code=11)
         self.assertIn("an interval takes 4 on each side (velollm", done.out)
-        self.assertRegex(done.out, r"100\.0 101\.0 102\.0 against\s+150\.0\s+151\.0\s+152\.0")
+        self.assertRegex(done.out, r"100\.0\s+101\.0\s+102\.0\s+against\s+150\.0\s+151\.0\s+152\.0")
 
     def test_rounds_measured_in_turn_are_pairs(self):
         both = self.write("both.json", self.both)

@@ -36,11 +36,11 @@ class TuneEngines(CliTest):
             self.assertGreaterEqual(pairs, 8)
         else:
             self.assertTrue(plan["nothing_to_change"])
-            self.assertRegex(done.err, r"no measurable improvement|Not changed: |is faster, by ")
+            self.assertRegex(done.err, r"no measurable improvement|Not changed: |is faster, by |Nothing was tried: ")
         return plan
 
     def test_embedded(self):
-        plan = self.tune("-b", "embedded", "-m", os.environ["VELOLLM_MODEL"], "--budget", "30s")
+        plan = self.tune("-b", "embedded", "-m", os.environ["VELOLLM_MODEL"], "--budget", "40s")
         self.assertLessEqual({change["setting"] for finding in plan["findings"] for change in finding["changes"]},
                              {"threads", "spec_type"})
 
