@@ -6,6 +6,7 @@
 
 #include "backend/options.h"
 #include "backend/set_option.h"
+#include "base/text.h"
 #include "benchmark/arms.h"
 #include "cli/commands.h"
 #include "cli/interrupt.h"
@@ -157,7 +158,9 @@ private:
         if (to_file)
             if (const auto printed = out_.print(args_.json || args_.out.format == "json" ? json : text); !printed)
                 return fail(console_, printed.error());
-        const int code = hand_over(args_.out, console_, json, text, args_.json);
+        const bool markdown_file = to_file && !args_.json && base::lower(args_.out.output).ends_with(".md");
+        const std::string kept = markdown_file ? report::ab_markdown(plan_, result, context_) : json;
+        const int code = hand_over(args_.out, console_, kept, text, args_.json);
         if (code != 0) return code;
         if (interrupted()) return exit_code(ErrorCode::kInterrupted);
         if (result.error) return fail(console_, *result.error);

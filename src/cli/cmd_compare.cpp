@@ -1,3 +1,6 @@
+#include <fmt/core.h>
+
+#include <filesystem>
 #include <utility>
 #include <vector>
 
@@ -50,6 +53,11 @@ int cmd_compare(const CompareArgs& args, const system::System& system) {
             return fail(console, writable.error());
     std::vector<compare::Side> sides;
     for (const std::string& word : args.sides) {
+        std::error_code error;
+        if (to_file && std::filesystem::equivalent(word.substr(0, word.rfind('@')), args.out.output, error))
+            return fail(console,
+                        {ErrorCode::kUsage, fmt::format("{} is one of the results, and -o would replace it", word),
+                         "Choose another file with -o."});
         auto side = read_side(word);
         if (!side) return fail(console, side.error());
         sides.push_back(std::move(*side));

@@ -170,7 +170,8 @@ std::string ab_opening(const AbPlan& plan, const AbContext& context) {
     text += environment_text(context);
     text += fmt::format("{}, {}; {} decides, a difference is {}\n", context.engine, context.model,
                         measure_title(plan.metric), share_text(plan.limits.delta));
-    text += plan.watch ? "Pairs in random order, looked at after each, until you stop it with Ctrl-C\n"
+    text += plan.watch ? fmt::format("Pairs in random order, looked at after each, until you stop it with Ctrl-C{}\n",
+                                     plan.budget ? " or the time is over" : "")
                        : fmt::format("Pairs in random order, at most {}; {}\n", plan.most_pairs, looks_text(plan));
     if (plan.reload)
         text += fmt::format("Each half of a pair: a load, {} requests that don't count, {} that do\n", context.warm_up,

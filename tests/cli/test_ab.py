@@ -95,6 +95,11 @@ class Ab(CliTest):
         self.assertIn("| decode, tok/s |", done.out)
         self.assertRegex(done.out, r"\| FASTER \| \d+ \|")
         self.document(path.read_text(encoding="utf-8"))
+        path = self.folder / "out.md"
+        done = self.velollm("ab", "-b", "openai", "--null", "--a", f"url={self.server(100).url}/v1", "--max-tokens", "4", "--pairs", "1",
+                            "--quiet-check", "0", "-o", path)
+        self.expect(done, 11)
+        self.assertTrue(path.read_text(encoding="utf-8").startswith("| | A: `"))
 
     def test_wrong_usage(self):
         for words, part in ((("ab",), "Nothing says what A and B differ by"), (("ab", "--a", "speed=2"), "no such setting"),

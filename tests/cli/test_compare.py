@@ -366,6 +366,7 @@ class CompareTest(CliTest):
         self.compare(a, b, "--json", "-o", self.folder / "as.md", code=10)
         self.check_schema((self.folder / "as.md").read_text(encoding="utf-8"))
         self.assert_error(self.velollm("compare", a, b, "-o", self.folder / "no" / "where.json"), 1)
+        self.assert_error(self.velollm("compare", a, b, "-o", b), 2, "is one of the results, and -o would replace it")
         # Before anything is read, and before anything is printed.
         self.assert_error(self.velollm("compare", a, self.folder / "absent.json", "-o", self.folder / "no" / "where.json"), 1,
                           "where.json")
