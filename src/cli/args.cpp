@@ -359,7 +359,10 @@ Arguments parse_arguments(std::vector<std::string> arguments, const system::Syst
             if (command->parsed()) return Printed{command->help(parser.app.get_name()), false, 0};
         return Printed{parser.app.help(), false, 0};
     } catch (const CLI::ParseError& error) {
-        return usage_error({ErrorCode::kUsage, error.what(), "See: velollm --help"});
+        std::string words = "velollm";
+        for (const CLI::App* command : parser.app.get_subcommands({}))
+            if (command->parsed()) words += " " + command->get_name();
+        return usage_error({ErrorCode::kUsage, error.what(), fmt::format("See: {} --help", words)});
     }
     if (parser.version) return Printed{version_text(), false, 0};
     if (parser.app.get_subcommands().empty()) return Printed{parser.app.help(), false, 0};

@@ -138,6 +138,9 @@ Result<void> ask(const OptimizeArgs& args, Out& out) {
 
 Result<void> do_apply(const OptimizeArgs& args, const optimize::Plan& plan, const optimize::Facts& facts,
                       const system::System& system) {
+    if (facts.engine == "embedded")
+        return Error{ErrorCode::kUsage, "There is nothing to apply it to: the embedded engine is this program",
+                     "Write it instead:  velollm optimize -b embedded -o velollm.sh"};
     if (!facts.observed.answering)
         return Error{ErrorCode::kUnreachable, fmt::format("No server answers at {}", facts.observed.url),
                      "Start it first: what is applied is proved on the running server. Nothing was changed."};

@@ -7,7 +7,7 @@
 namespace velollm::cli {
 namespace {
 
-void add_tuning(CLI::App& command, OptimizeArgs& args) {
+CLI::Option* add_tuning(CLI::App& command, OptimizeArgs& args) {
     CLI::Option* tune =
         command.add_flag("--tune", args.tune, "Search by measuring, and confirm in pairs what it finds")
             ->group("Tuning");
@@ -36,6 +36,7 @@ void add_tuning(CLI::App& command, OptimizeArgs& args) {
         ->type_name("N")
         ->needs(tune)
         ->group("Tuning");
+    return tune;
 }
 
 }  // namespace
@@ -46,7 +47,7 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
     command.footer("Example: velollm optimize -o velollm.sh");
     command
         .add_option("-m,--model,MODEL", args.model,
-                    "A server's model name; default the one that it holds, else llama3.2:3b.\n"
+                    "A server's model name; default the one in its memory, else its newest, else llama3.2:3b.\n"
                     "llamacpp, embedded: also a GGUF file")
         ->type_name("NAME");
     command.add_option("-b,--backend", args.backend, "ollama (default), llamacpp, embedded")
@@ -66,7 +67,7 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
     command.add_flag("--allow-lossy", args.allow_lossy, "Also changes that may change the model's answers");
     CLI::Option* check =
         command.add_flag("--check", args.check, "Only compare what was set with what the running server does");
-    add_tuning(command, args);
+    CLI::Option* tune = add_tuning(command, args);
     CLI::Option* apply =
         command
             .add_flag("--apply", args.apply, "Write the change, restart, prove and measure it; go back if it is none")
@@ -93,6 +94,7 @@ CLI::App* add_optimize(CLI::App& app, OptimizeArgs& args) {
     status->excludes(apply)->excludes(back);
     back->excludes(apply);
     check->excludes(apply)->excludes(status)->excludes(back);
+    tune->excludes(check)->excludes(status)->excludes(back);
     std::string names;
     for (const std::string& name : optimize::format_names()) names += (names.empty() ? "" : ", ") + name;
     command

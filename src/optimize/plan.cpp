@@ -154,6 +154,13 @@ bool in_force(const Settings& settings, const std::string& setting, const std::s
     return !setting.empty() && text_of(settings, setting) == base::trim(value);
 }
 
+bool in_modelfile(const Facts& facts, const std::string& setting) {
+    return std::any_of(facts.observed.modelfile.begin(), facts.observed.modelfile.end(), [&](const auto& line) {
+        const Knob* parameter = find_knob(facts.engine, facts.version, "modelfile", line.first);
+        return parameter != nullptr && parameter->setting == setting;
+    });
+}
+
 bool is_chosen(const Settings& settings, const std::string& name) {
     const auto it = settings.find(name);
     return it != settings.end() && it->second.chosen;
@@ -225,7 +232,9 @@ Plan plan_frame(const Facts& facts) {
     plan.unseen = facts.unseen;
     plan.unseen.insert(plan.unseen.end(), facts.observed.unseen.begin(), facts.observed.unseen.end());
     if (!facts.shape)
-        plan.unseen.push_back(fmt::format("the shape of {}: no rule about memory was applied", facts.model));
+        plan.unseen.push_back(facts.model.empty()
+                                  ? std::string("a model: none was named, so no rule about memory was applied")
+                                  : fmt::format("the shape of {}: no rule about memory was applied", facts.model));
     return plan;
 }
 

@@ -183,6 +183,8 @@ std::string text_of(const Settings& settings, const std::string& name);
 bool sent_by_us(std::string_view variable);
 /// The value that a dead name was to give `setting` is in force by other means: the name does no harm.
 bool in_force(const Settings& settings, const std::string& setting, const std::string& value);
+/// The model's own parameters have a value for it, which wins over a variable.
+bool in_modelfile(const Facts& facts, const std::string& setting);
 /// Somebody set it.
 bool is_chosen(const Settings& settings, const std::string& name);
 

@@ -13,7 +13,8 @@ std::string heading(const Plan& plan) {
     const std::string engine = plan.engine == "ollama"     ? "Ollama"
                                : plan.engine == "embedded" ? "llama.cpp inside"
                                                            : plan.engine;
-    std::string text = fmt::format("{}{}{}, {}", engine, plan.version.empty() ? "" : " ", plan.version, plan.model);
+    std::string text = fmt::format("{}{}{}, {}", engine, plan.version.empty() ? "" : " ", plan.version,
+                                   plan.model.empty() ? "no model named" : plan.model);
     if (!plan.quantization.empty()) text += fmt::format(" ({})", plan.quantization);
     text += fmt::format(", profile {}\n", profile_name(plan.profile));
     std::string machine;

@@ -142,13 +142,6 @@ std::string why_not(const Expected& expected, const Knob* knob, const Facts& fac
                : fmt::format("the server (process {}) was started without it; {}", observed.server->pid, where);
 }
 
-bool in_modelfile(const Facts& facts, const std::string& setting) {
-    return std::any_of(facts.observed.modelfile.begin(), facts.observed.modelfile.end(), [&](const auto& line) {
-        const Knob* parameter = find_knob(facts.engine, facts.version, "modelfile", line.first);
-        return parameter != nullptr && parameter->setting == setting;
-    });
-}
-
 Proof prove_gone(const Expected& expected, const Facts& facts, Proof proof) {
     const auto& server = facts.observed.server;
     if (!server || !server->env_known) {

@@ -19,14 +19,6 @@ constexpr double kSameMemory = 0.01;  // a process takes some pages more or fewe
 /// "draft 4": speculation with the draft model that the user named, at most 4 tokens at once.
 constexpr std::string_view kDraft = "draft ";
 
-/// The model's Modelfile has a parameter for it, which wins over a variable.
-bool parameter_of(const Facts& facts, const std::string& setting) {
-    return std::any_of(facts.observed.modelfile.begin(), facts.observed.modelfile.end(), [&](const auto& line) {
-        const Knob* knob = find_knob(facts.engine, facts.version, "modelfile", line.first);
-        return knob != nullptr && knob->setting == setting;
-    });
-}
-
 /// S1 .. S7 of the setting.
 std::string stage_of(std::string_view setting) {
     for (const auto& [name, id] :
@@ -168,8 +160,13 @@ std::pair<std::string, bool> outcome_of(const SearchResult& result) {
         return {"Nothing was tried: there was no time for it. Take a larger --budget.", false};
     if (!result.confirmed)
         return {"Nothing to change: no measurable improvement, since no value that was tried was ahead.", true};
-    const stats::Judgement& judged = result.confirmed->measured.judgement;
+    const benchmark::AbResult& measured = result.confirmed->measured;
+    const stats::Judgement& judged = measured.judgement;
     const std::string best = choice_words(result.best);
+    if (measured.end == benchmark::AbEnd::kLost || measured.end == benchmark::AbEnd::kFailing)
+        return {fmt::format("Not changed: the confirmation of {} ended early, {}.", best,
+                            measured.error ? measured.error->message : "pair after pair brought no value"),
+                false};
     const std::string gain = fmt::format("{:+.1f} %", 100.0 * (1.0 / judged.factor - 1.0));
     const std::string range = judged.interval ? fmt::format(" ({})", effect_text(*judged.interval)) : "";
     if (result.end == SearchEnd::kTradeoff)
@@ -274,7 +271,7 @@ std::vector<std::string> words_of(const Facts& facts, const Choice& choice, bool
             const Knob* option = knob_for(facts.engine, facts.version, "request", setting);
             const Knob* variable = knob_for(facts.engine, facts.version, "environment", setting);
             const bool by_variable =
-                environment && variable != nullptr && facts.engine == "ollama" && !parameter_of(facts, setting);
+                environment && variable != nullptr && facts.engine == "ollama" && !in_modelfile(facts, setting);
             if (facts.engine == "llama-server") {
                 if (flag != nullptr) words.push_back(fmt::format("{}={}", flag->name, value));
             } else if (option != nullptr && !by_variable) {
@@ -359,7 +356,7 @@ Plan tuned_plan(const Facts& facts, const SearchResult& result, bool environment
     for (const auto& [setting, value] : result.best) {
         // As it was measured: options of requests hold for what a model's own parameters would be.
         const std::vector<std::string> channels =
-            facts.engine == "ollama" && (!environment || parameter_of(facts, setting))
+            facts.engine == "ollama" && (!environment || in_modelfile(facts, setting))
                 ? std::vector<std::string>{"modelfile", "request"}
                 : std::vector<std::string>{"flag", "environment", "modelfile", "request"};
         std::vector<Change> changes;

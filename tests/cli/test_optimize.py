@@ -66,9 +66,13 @@ class Optimize(CliTest):
         self.assertEqual(file.read_text(), "export MINE=1\n")
 
     def test_what_does_not_go_together_is_refused(self):
-        for words in (("--check", "--apply"), ("--check", "--status"), ("--check", "--rollback")):
+        self.assert_error(self.optimize("--no-such"), 2, "See: velollm optimize --help")
+        for words in (("--check", "--apply"), ("--check", "--status"), ("--check", "--rollback"), ("--tune", "--check"),
+                      ("--tune", "--status")):
             self.assert_error(self.optimize(*words), 2, "excludes")
         self.assert_error(self.optimize("--rollback", "abc"), 2, "Plan abc isn't applied")
+        self.assert_error(self.optimize("-b", "embedded", "llama3.2:3b", "--ctx", "8192", "--apply", "--yes"), 2,
+                          "the embedded engine is this program")
         self.assert_error(self.velollm("doctor", "--url", "ftp://x"), 2, "ftp://x")
 
     def test_a_pipe_is_written_into(self):

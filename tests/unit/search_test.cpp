@@ -159,6 +159,16 @@ TEST(Search, ASmallGainIsNoChance) {
     EXPECT_NE(slower.outcome.find("threads=1, is slower: -10."), std::string::npos) << slower.outcome;
 }
 
+TEST(Search, AConfirmationThatEndsEarlyIsNoVerdict) {
+    std::size_t blocks = 0;  // the noise takes eight
+    World world(machine(), 1, [&](const Choice& choice) { return ++blocks > 16 ? 0.0 : choice.empty() ? 1.0 : 2.0; });
+    const SearchResult result = world.search({.stages = {}, .start = {{"threads", "1"}}, .seed = 3});
+    EXPECT_EQ(result.end, SearchEnd::kNoImprovement);
+    const Plan plan = tuned_plan({}, result, true, false);
+    EXPECT_EQ(plan.outcome, "Not changed: the confirmation of threads=1 ended early, out of memory.");
+    EXPECT_FALSE(plan.judged());
+}
+
 TEST(Search, WhatNobodyMissesIsLeftOut) {
     // The second change helps only as long as the first isn't made.
     World world(machine(), 7, [](const Choice& choice) {
