@@ -17,7 +17,7 @@ namespace velollm::stats {
 /// still after 10 pairs; so the shares grow. "Same" has shares of its own, most of them for the first two looks, since
 /// on a quiet machine ten pairs are enough to say so. bench/decisions measures all of it: equal settings are called
 /// different in 5 % at most (0.8 to 5.0 of 1000 seeds), whatever the drift; settings that differ by just delta are
-/// called the same in about 5 % at the noise where that happens most (1.6 % of a run), elsewhere in less.
+/// called the same in 5 to 6 % at the noise where that happens most (1.6 % of a run), elsewhere in less.
 struct Look {
     std::size_t pairs;
     double alpha;       ///< both sides together
