@@ -19,7 +19,7 @@ using serde::MeasuredMetric;
 using serde::MeasuredWorkload;
 using stats::Judgement;
 
-/// Pairs, or values on each side, that have an interval of 95 %.
+/// Pairs, and values on each side, that have an interval of 95 %.
 constexpr std::size_t kFewest = 6;
 constexpr std::size_t kFewestValues = 4;
 /// All differences are formed: of more values, so many are drawn.

@@ -199,9 +199,7 @@ std::map<std::string, std::string> pinned_of(const Facts& facts) {
     if (facts.engine != "llama-server" || !observed.server) return pinned;
     for (const Knob& knob : registry().knobs) {
         if (knob.engine != "llama-server" || knob.channels.front() != "flag") continue;
-        std::vector<std::string> flags = knob.aliases;
-        flags.push_back(knob.name);
-        for (const std::string& flag : flags)
+        for (const std::string& flag : names_of(knob))
             if (const auto value = flag_value(observed.server->words, {flag}))
                 pinned.try_emplace(knob.setting, fmt::format("{} {} on the server's command line", flag, *value));
     }

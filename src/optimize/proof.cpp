@@ -58,9 +58,7 @@ std::optional<Proof> by_variable(const Expected& expected, const Facts& facts) {
     const auto it = server->env.find(variable->name);
     const Knob* flag = find_knob(facts.engine, facts.version, "flag", expected.knob);
     if (it == server->env.end() || flag == nullptr) return std::nullopt;
-    std::vector<std::string> flags = flag->aliases;
-    flags.push_back(flag->name);
-    if (flag_value(server->words, flags) || !same_value(variable->type, it->second, expected.value))
+    if (flag_value(server->words, names_of(*flag)) || !same_value(variable->type, it->second, expected.value))
         return std::nullopt;
     return Proof{expected.setting,
                  expected.knob,
@@ -120,9 +118,7 @@ std::string why_not(const Expected& expected, const Knob* knob, const Facts& fac
                            expected.value);
     if (expected.channel == "request") return "the last request asked for something else, or for nothing";
     if (expected.channel == "flag") {
-        std::vector<std::string> flags = knob->aliases;
-        flags.push_back(knob->name);
-        const auto now = process ? flag_value(process->words, flags) : std::nullopt;
+        const auto now = process ? flag_value(process->words, names_of(*knob)) : std::nullopt;
         return now ? fmt::format("the server was started with {} {}", expected.knob, *now)
                    : fmt::format("the server was started without {}", expected.knob);
     }

@@ -73,6 +73,12 @@ const Knob* find_knob(std::string_view engine, std::string_view version, std::st
     return nullptr;
 }
 
+std::vector<std::string> names_of(const Knob& knob) {
+    std::vector<std::string> names = knob.aliases;
+    names.push_back(knob.name);
+    return names;
+}
+
 const Knob* knob_for(std::string_view engine, std::string_view version, std::string_view channel,
                      std::string_view setting) {
     for (const Knob& knob : registry().knobs)

@@ -25,6 +25,9 @@ bool in_range(std::string_view version, std::string_view since, std::string_view
 const Knob* find_knob(std::string_view engine, std::string_view version, std::string_view channel,
                       std::string_view name);
 
+/// Its name and its aliases.
+std::vector<std::string> names_of(const Knob& knob);
+
 /// The knob that sets `setting` through this channel; nullptr when there is none.
 const Knob* knob_for(std::string_view engine, std::string_view version, std::string_view channel,
                      std::string_view setting);

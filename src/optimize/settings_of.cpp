@@ -101,9 +101,7 @@ void add_llama_server(const Observed& observed, Collector& collect, Settings& se
     if (observed.server) {
         for (const Knob& knob : registry().knobs) {
             if (knob.engine != "llama-server" || knob.channels.front() != "flag") continue;
-            std::vector<std::string> flags = knob.aliases;
-            flags.push_back(knob.name);
-            collect.from_flag(knob.setting, *observed.server, flags);
+            collect.from_flag(knob.setting, *observed.server, names_of(knob));
         }
     }
     collect.from_environment();
